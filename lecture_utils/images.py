@@ -1,0 +1,178 @@
+"""Pictures: the miniatures gallery with its object masks, and photos of one's own."""
+
+import csv
+import hashlib
+import io
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lecture_utils import store
+
+CLASSES = (
+    "balloon",
+    "butterfly",
+    "cactus",
+    "car",
+    "fish",
+    "flower",
+    "house",
+    "ladybird",
+    "mug",
+    "mushroom",
+    "sailboat",
+    "snail",
+    "teapot",
+    "teddy",
+)
+MINIATURES = store.DATA / "miniatures"
+PER_CLASS = 100
+LARGEST_PHOTO = 150e6  # pixels; more would fill the memory of a small laptop
+KEPT_SIDE = 2048  # pixels; larger photos are reduced, no network here sees more
+
+
+class PhotoError(ValueError):
+    """A file that cannot be used as a photo."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: RGB image, its label, where the object is (greyscale, or None), its file."""
+
+    image: Image.Image
+    label: str
+    mask: Image.Image | None
+    path: Path
+
+
+class Gallery(Sequence):
+    """Pictures that are read from disk only when they are asked for; slices stay lazy."""
+
+    def __init__(self, entries: Sequence[tuple[str, Path]]):
+        self.entries = list(entries)
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of every picture, without reading any."""
+        return [label for label, _ in self.entries]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Gallery(self.entries[index])
+        label, path = self.entries[index]
+        if not path.is_relative_to(MINIATURES):
+            return Picture(open_photo(path), label, None, path)
+        image = Image.open(io.BytesIO(store.read(path))).convert("RGB")
+        mask = Image.open(io.BytesIO(store.read(mask_path(path)))).convert("L")
+        return Picture(image, label, mask, path)
+
+    def __repr__(self) -> str:
+        return f"Gallery of {len(self)} pictures, {len(set(self.labels))} classes"
+
+
+def mask_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_mask.png")
+
+
+def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
+    """The 1,400 miniatures, ordered by class and number; no network was trained on them.
+
+    Args:
+        classes: only these, in the order given; None means all 14.
+
+    Raises:
+        ValueError: for a class that does not exist.
+    """
+    chosen = CLASSES if classes is None else [classes] if isinstance(classes, str) else classes
+    entries = []
+    for label in chosen:
+        if label not in CLASSES:
+            raise ValueError(f"no class {label!r}; the gallery has {', '.join(CLASSES)}")
+        folder = MINIATURES / "gallery" / label
+        entries += [(label, folder / f"{number:04d}.jpg") for number in range(PER_CLASS)]
+    return Gallery(entries)
+
+
+def facts() -> list[dict[str, str]]:
+    """What the recipe knows of each picture of the gallery, in the gallery's order.
+
+    Columns: see `data/README.md`.
+    """
+    text = store.read(MINIATURES / "index.csv").decode()
+    return list(csv.DictReader(text.splitlines()))
+
+
+def fingerprint(pictures: Iterable) -> str:
+    """Hash of the pictures' contents, for cache keys: a changed file has another fingerprint."""
+    digest = hashlib.sha256()
+    if isinstance(pictures, Gallery):
+        for label, path in pictures.entries:
+            digest.update(f"{label} {path.name}".encode() + path.read_bytes())
+    else:
+        for picture in pictures:
+            image = getattr(picture, "image", picture)
+            digest.update(f"{image.size} {image.mode}".encode() + image.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def folder(path: str | Path) -> Gallery:
+    """All photos of one folder, without labels; for the lectures' "own pictures" cells."""
+    suffixes = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    path = Path(path)
+    if not path.is_dir():
+        raise PhotoError(f"{path} is no folder")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+    if not files:
+        raise PhotoError(f"no photos in {path}; looked for {', '.join(sorted(suffixes))}")
+    return Gallery([("", file) for file in files])
+
+
+def open_photo(source: str | Path) -> Image.Image:
+    """Open a photo of one's own as an RGB image, turned upright, at most 2,048 px a side.
+
+    The first frame of an animation; transparency on white; 16 bits and floats scaled to 8.
+
+    Raises:
+        PhotoError: says in one sentence why the file cannot be used.
+    """
+    if str(source).startswith(("http:", "https:")):
+        raise PhotoError(f"{source} is a web address: save the picture to a file first")
+    path = Path(source)
+    if path.is_dir():
+        raise PhotoError(f"{path} is a folder: name one file in it")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > LARGEST_PHOTO:
+                    raise PhotoError(f"{path.name} has {width}×{height} pixels: reduce it first")
+                image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode at a lower size
+                image.thumbnail((KEPT_SIDE, KEPT_SIDE))
+                return _rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise PhotoError(f"there is no file {path}") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{path.name} is no picture in a format Pillow knows") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{path.name} has too many pixels: reduce it first") from error
+    except (OSError, SyntaxError, EOFError) as error:
+        raise PhotoError(f"{path.name} is damaged or unreadable ({error})") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, float)
+        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
+        image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

@@ -1,0 +1,266 @@
+"""Networks by name: their layers, their preprocessing, their classes and what they predict.
+
+`load()` gives the course's own small AlexNet, trained on the miniatures and stored beside this
+package; `load("alexnet")`, `load("resnet18")` and so on give torchvision's networks with their
+published ImageNet weights.
+"""
+
+import difflib
+import hashlib
+import threading
+import urllib.request
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor, nn
+
+from lecture_utils import store
+from lecture_utils.images import CLASSES
+
+WEIGHTS = store.DATA / "weights"
+MEAN, STD = 0.5, 0.25  # mini_alexnet is fed (pixel - MEAN) / STD in all channels: mid-grey is 0
+INPUT_SIZE = 160  # pixels
+PATIENCE = 3.0  # seconds to find out whether published weights can be reached
+
+
+class ModelError(ValueError):
+    """A network, epoch or variant that does not exist or cannot be had now."""
+
+
+class Network:
+    """A trained network with everything a lecture needs to use it.
+
+    Attributes:
+        module: the `nn.Module`, in evaluation mode.
+        name: what the network is called.
+        classes: label of each output, in order.
+        input_size: side of the square input, in pixels.
+        preprocess: PIL image -> Tensor [3, H, W], as the network was trained to see it.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        preprocess: Callable[[Image.Image], Tensor],
+        classes: Iterable[str],
+        name: str = "network",
+        input_size: int = 224,
+        mean: Iterable[float] = (0.0, 0.0, 0.0),
+        std: Iterable[float] = (1.0, 1.0, 1.0),
+    ):
+        self.module = module.eval()
+        self.preprocess = preprocess
+        self.classes = list(classes)
+        self.name = name
+        self.input_size = input_size
+        self.mean = torch.tensor(list(mean)).reshape(-1, 1, 1)
+        self.std = torch.tensor(list(std)).reshape(-1, 1, 1)
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}, {len(self.classes)} classes, {self.input_size} px)"
+
+    def to_image(self, tensor: Tensor) -> np.ndarray:
+        """Undo the normalisation: Tensor [3, H, W] -> float array [H, W, 3] in 0..1."""
+        image = tensor.detach().float().cpu() * self.std + self.mean
+        return image.clamp(0, 1).permute(1, 2, 0).numpy()
+
+    def batches(self, pictures: Iterable, size: int = 50) -> Iterator[Tensor]:
+        """Preprocess pictures (Picture or PIL images) into Tensors [up to `size`, 3, H, W]."""
+        waiting = []
+        for picture in pictures:
+            waiting.append(self.preprocess(getattr(picture, "image", picture)))
+            if len(waiting) == size:
+                yield torch.stack(waiting)
+                waiting = []
+        if waiting:
+            yield torch.stack(waiting)
+
+    def predict(self, image: Image.Image, k: int = 5) -> list[tuple[str, float]]:
+        """The k most probable classes of one picture, as (label, probability), best first."""
+        with torch.inference_mode():
+            logits = self.module(self.preprocess(image)[None])[0]
+        probability, index = logits.softmax(0).topk(min(k, len(logits)))
+        return [(self.classes[i], p) for i, p in zip(index.tolist(), probability.tolist())]
+
+    def fingerprint(self) -> str:
+        """Hash of the weights and the preprocessing: tells two networks apart in a cache."""
+        digest = hashlib.sha256(f"{self.name} {self.input_size} {self.preprocess}".encode())
+        for key, value in self.module.state_dict().items():
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+
+def wrap(
+    module: nn.Module,
+    preprocess: Callable[[Image.Image], Tensor],
+    classes: Iterable[str],
+    name: str = "my network",
+    input_size: int = 224,
+) -> Network:
+    """Make any classifier usable in the lectures.
+
+    Args:
+        module: takes Tensor [B, 3, input_size, input_size], gives logits [B, len(classes)].
+        preprocess: PIL image -> Tensor [3, input_size, input_size].
+    """
+    return Network(module, preprocess, classes, name, input_size)
+
+
+# --- the course's own network -------------------------------------------------------------------
+
+
+def mini_alexnet(classes: int = 14) -> nn.Sequential:
+    """AlexNet's plan (Krizhevsky et al. 2012) for pictures of 160 px, untrained.
+
+    The filters work in two groups that meet only in conv3 and in the fully connected layers.
+    Input Tensor [B, 3, 160, 160], output logits [B, classes].
+    """
+    plan = {
+        "conv1": nn.Conv2d(3, 96, 11, stride=4),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(3, 2),
+        "conv2": nn.Conv2d(96, 192, 5, padding=2, groups=2),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(3, 2),
+        "conv3": nn.Conv2d(192, 192, 3, padding=1),
+        "relu3": nn.ReLU(),
+        "conv4": nn.Conv2d(192, 192, 3, padding=1, groups=2),
+        "relu4": nn.ReLU(),
+        "conv5": nn.Conv2d(192, 128, 3, padding=1, groups=2),
+        "relu5": nn.ReLU(),
+        "pool5": nn.MaxPool2d(3, 2),
+        "flatten": nn.Flatten(),
+        "fc6": nn.Linear(128 * 3 * 3, 512),
+        "relu6": nn.ReLU(),
+        "fc7": nn.Linear(512, 512),
+        "relu7": nn.ReLU(),
+        "fc8": nn.Linear(512, classes),
+    }
+    return nn.Sequential(OrderedDict(plan))
+
+
+def _shrink(image: Image.Image) -> Tensor:
+    """PIL image -> Tensor [3, 160, 160]: the middle square, scaled and normalised."""
+    image = image.convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    image = image.resize(
+        (INPUT_SIZE, INPUT_SIZE),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + side, top + side),
+        reducing_gap=3.0,
+    )
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return (pixels / 255 - MEAN) / STD
+
+
+def _snapshots(folder: Path) -> dict[int, Path]:
+    """The stored training epochs of one of the course's networks."""
+    return {int(path.stem[-3:]): path for path in sorted(folder.glob("epoch_*.safetensors"))}
+
+
+def variants() -> list[str]:
+    """Networks of the same plan that were trained differently; see `data/README.md`."""
+    names = sorted(path.name for path in WEIGHTS.iterdir() if _snapshots(path))
+    return [name for name in names if name != "mini_alexnet"]
+
+
+def available() -> dict[str, list]:
+    """What `load` takes: networks by name, epochs and variants of mini_alexnet."""
+    return {
+        "networks": ["mini_alexnet", *torchvision.models.list_models(module=torchvision.models)],
+        "epochs": list(_snapshots(WEIGHTS / "mini_alexnet")),
+        "variants": variants(),
+    }
+
+
+def load(
+    name: str = "mini_alexnet", epoch: int | None = None, variant: str | None = None
+) -> Network:
+    """A trained network by name.
+
+    Args:
+        name: "mini_alexnet", or any of torchvision's classification networks; those use their
+            published ImageNet weights, downloaded once with a progress bar.
+        epoch: a snapshot along mini_alexnet's training; None is the end of the training.
+        variant: a differently trained mini_alexnet, one of `variants()`.
+
+    Raises:
+        ModelError: says what exists, or why the weights cannot be had and what works without.
+    """
+    if name != "mini_alexnet":
+        if epoch is not None or variant is not None:
+            raise ModelError(f"only mini_alexnet has epochs and variants, {name!r} has none")
+        return _load_imagenet(name)
+    if variant is not None and variant not in variants():
+        raise ModelError(f"no variant {variant!r}; there are: {', '.join(variants()) or 'none'}")
+    snapshots = _snapshots(WEIGHTS / (variant or name))
+    if epoch is None:
+        epoch = max(snapshots)
+    if epoch not in snapshots:
+        kept = ", ".join(map(str, snapshots))
+        raise ModelError(f"no snapshot of epoch {epoch}; there are epochs {kept}")
+    state = safetensors.torch.load(store.read(snapshots[epoch]))
+    module = mini_alexnet(len(CLASSES))
+    module.load_state_dict({key: value.float() for key, value in state.items()})
+    title = variant or name
+    title = title if epoch == max(snapshots) else f"{title}, epoch {epoch}"
+    return Network(module, _shrink, CLASSES, title, INPUT_SIZE, (MEAN,) * 3, (STD,) * 3)
+
+
+# --- torchvision's networks, published ImageNet weights -----------------------------------------
+
+
+def _load_imagenet(name: str) -> Network:
+    known = available()["networks"]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 5, 0.4) or known[:5]
+        raise ModelError(
+            f"no network {name!r}; close to it: {', '.join(close)}. `models.available()` lists all."
+        )
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    there = file.exists()
+    if not there and not _reachable(weights.url):
+        raise ModelError(
+            f"the weights of {name} are not on this computer ({file}) and there is no connection "
+            "to fetch them. Connect once and run this again, or go on with "
+            'NETWORK = "mini_alexnet", which needs no download.'
+        )
+    try:
+        module = torchvision.models.get_model(name, weights=weights, progress=True)
+    except OSError as error:  # no space, no right to write, connection lost
+        raise ModelError(f"fetching {name} into {file.parent} failed: {error}") from error
+    except Exception as error:
+        # torch.load fails in many ways on a damaged file, a wrong checksum is a RuntimeError
+        state = "the file is damaged: delete it" if there else "the download is damaged: try again"
+        raise ModelError(f"cannot read the weights of {name} from {file}; {state}.") from error
+    preset = weights.transforms()
+    size = preset.crop_size[0]
+    return Network(module, preset, weights.meta["categories"], name, size, preset.mean, preset.std)
+
+
+def _reachable(url: str) -> bool:
+    """Whether the server answers within `PATIENCE`, name look-up and proxies included."""
+    answers = []
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=PATIENCE):
+                answers.append(True)
+        except OSError:
+            pass
+
+    # a name look-up has no time limit of its own, so it is left behind in a thread
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return bool(answers)

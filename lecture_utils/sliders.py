@@ -1,0 +1,145 @@
+"""One thin widget for every lecture: controls on top, what a pure function draws below."""
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+import matplotlib.figure
+import numpy as np
+from PIL import Image
+
+from lecture_utils import plots
+
+LAYOUT = {"width": "min(720px, 95%)"}
+STYLE = {"description_width": "220px"}
+TEXT = "font-size:16px;line-height:1.4"
+SHARP = "<style>.sharp-pixels {image-rendering: pixelated}</style>"
+
+explorers: list["Explorer"] = []  # every explorer of this session, so that tests can move them all
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A picture to be shown `width` CSS pixels wide, its own pixels sharp (or smooth)."""
+
+    image: Any
+    width: int = 320
+    sharp: bool = True
+
+
+def control(name: str, values: Any, label: str | None = None) -> ipywidgets.DOMWidget:
+    """The widget for one argument: its type follows from the values it can take.
+
+    Args:
+        values: range -> slider over whole numbers; list or tuple -> slider over its entries;
+            dict -> menu of label: value; bool -> box to tick; a widget -> itself.
+    """
+    label = label or name.replace("_", " ")
+    common = {"description": label, "style": STYLE, "layout": LAYOUT}
+    if isinstance(values, ipywidgets.Widget):
+        values.description = values.description or label
+        values.style, values.layout = STYLE, LAYOUT
+        return values
+    if isinstance(values, bool):
+        return ipywidgets.Checkbox(values, **common | {"indent": True})
+    if isinstance(values, range):
+        last = values[-1]
+        return ipywidgets.IntSlider(values[0], values[0], last, values.step, **common)
+    if isinstance(values, Mapping):
+        return ipywidgets.Dropdown(options=list(values.items()), **common)
+    if isinstance(values, list | tuple) and values:
+        return ipywidgets.SelectionSlider(options=[(str(v), v) for v in values], **common)
+    raise TypeError(f"{name}: a control is a range, list, dict, bool or widget, not {values!r}")
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls and the panels they change; made by `explore`."""
+
+    def __init__(self, draw: Callable, controls: dict[str, ipywidgets.DOMWidget]):
+        self.draw = draw
+        self.controls = controls
+        self.panels = ipywidgets.HBox(layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+        self.message = ipywidgets.HTML()
+        self.error: Exception | None = None
+        super().__init__([*controls.values(), self.panels, self.message, ipywidgets.HTML(SHARP)])
+        for widget in controls.values():
+            widget.observe(self.refresh, "value")
+        self.refresh()
+        explorers.append(self)
+
+    def refresh(self, _change: dict | None = None) -> None:
+        """Draw again with the present values; an error is shown, not swallowed."""
+        try:
+            drawn = self.draw(**{name: widget.value for name, widget in self.controls.items()})
+            things = drawn if isinstance(drawn, list) else [drawn]
+            self._show(things)
+            self.error, self.message.value = None, ""
+        except Exception as error:  # whatever a draw function raises belongs on the page
+            self.error = error
+            text = html.escape(f"{type(error).__name__}: {error}")
+            self.message.value = f"<p style='color:#B00020;font-size:16px'><b>{text}</b></p>"
+
+    def _show(self, things: list) -> None:
+        """Change the present panels where their kinds still fit: no flicker, no new widgets."""
+        contents = [_panel(thing) for thing in things]
+        kinds = [kind for kind, *_ in contents]
+        if [panel.kind for panel in self.panels.children] != kinds:
+            self.panels.children = [_Panel(kind) for kind in kinds]
+        for panel, (_, value, width, sharp, caption) in zip(self.panels.children, contents):
+            panel.show(value, width, sharp, caption)
+
+
+class _Panel(ipywidgets.VBox):
+    """One picture or piece of HTML with a caption under it."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self.body = ipywidgets.Image(format="png") if kind == "image" else ipywidgets.HTML()
+        self.caption = ipywidgets.HTML()
+        super().__init__([self.body, self.caption], layout={"margin": "4px 16px 4px 0"})
+
+    def show(self, value: Any, width: int | None, sharp: bool, caption: str) -> None:
+        self.body.value = value
+        self.caption.value = f"<div style='{TEXT}'>{caption}</div>" if caption else ""
+        if self.kind == "image" and width:
+            self.body.layout.width = f"{width}px"
+            self.body.layout.max_width = "100%"
+            (self.body.add_class if sharp else self.body.remove_class)("sharp-pixels")
+
+
+def _panel(thing: Any) -> tuple[str, Any, int | None, bool, str]:
+    """Sort what a draw function returned: kind, value, CSS width, sharp pixels?, caption."""
+    thing, caption = thing if isinstance(thing, tuple) else (thing, "")
+    if isinstance(thing, str):
+        return "html", f"<div style='{TEXT}'>{thing}</div>", None, False, caption
+    if isinstance(thing, matplotlib.figure.Figure):
+        return "image", plots.rendered(thing), None, False, caption
+    if isinstance(thing, Pixels):
+        return "image", plots.png(thing.image), thing.width, thing.sharp, caption
+    if isinstance(thing, np.ndarray | Image.Image):
+        return "image", plots.png(thing), None, False, caption
+    raise TypeError(f"cannot show a {type(thing).__name__}: give a picture, figure or HTML text")
+
+
+def explore(
+    draw: Callable, labels: Mapping[str, str] | None = None, **controls: Any
+) -> ipywidgets.VBox:
+    """Show what `draw` returns and draw it again whenever a control moves.
+
+    Args:
+        draw: a pure function of the controls' values. Returns a picture (uint8 or float array,
+            PIL image, `Pixels`), a matplotlib figure, a text of HTML, a pair (one of these,
+            caption), or a list of such things to stand side by side. What it needs besides the
+            controls is bound to it (default arguments or `functools.partial`), so that a
+            notebook's later cells cannot change it.
+        labels: visible label of each control, with its unit; the argument's name by default.
+        controls: one per argument of `draw`; see `control`.
+
+    Example:
+        explore(lambda size: np.zeros((size, size)), size=range(10, 100))
+    """
+    labels = labels or {}
+    widgets = {name: control(name, values, labels.get(name)) for name, values in controls.items()}
+    return Explorer(draw, widgets)
