@@ -1,0 +1,37 @@
+# `make lab` opens the course, `make test` checks it; both set up .venv when it is missing or older
+# than pyproject.toml. Another Python: `make lab PYTHON=/path/to/python3`.
+
+RUN := .venv/bin/python -m
+MESSAGE := This course needs Python 3.10 to 3.13 with its venv module (on Debian and Ubuntu: \
+apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/python3
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+
+.PHONY: lab test notebooks bench recipe-check clean
+
+lab: .venv/lab-ready
+	$(RUN) jupyterlab --ServerApp.root_dir=. --LabApp.news_url=None \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+
+test: .venv/test-ready
+	$(RUN) pytest
+
+notebooks: .venv/lab-ready
+	$(RUN) tests.stable_notebooks notebooks/*.ipynb
+
+bench: .venv/test-ready
+	for script in tests/bench/*.py; do $(RUN) "tests.bench.$$(basename "$$script" .py)" || exit 1; done
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+.venv/lab-ready: EXTRAS :=
+.venv/test-ready: EXTRAS := [test]
+.venv/%-ready: pyproject.toml
+	@set -e; for python in "$(PYTHON)" python3 python3.12 python3.13 python3.11 python3.10; do \
+	  if "$$python" -c "$(SUITABLE)" 2>/dev/null; then found="$$python"; break; fi; \
+	  if [ -n "$(PYTHON)" ]; then break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "$(MESSAGE)" >&2; exit 1; fi; \
+	if ! .venv/bin/python -c "$(SUITABLE)" 2>/dev/null; then "$$found" -m venv --clear .venv; fi
+	$(RUN) pip install --quiet --disable-pip-version-check -e ".$(EXTRAS)"
+	@touch $@
