@@ -16,7 +16,7 @@ test: .venv/test-ready
 	$(RUN) pytest
 
 notebooks: .venv/lab-ready
-	$(RUN) tests.stable_notebooks notebooks/*.ipynb
+	$(RUN) tests.execute notebooks/*.ipynb
 
 bench: .venv/test-ready
 	for script in tests/bench/*.py; do $(RUN) "tests.bench.$$(basename "$$script" .py)" || exit 1; done

@@ -81,6 +81,21 @@ def mosaic(
     return sheet.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
 
 
+def beside(images: Sequence, gap: int = 16) -> np.ndarray:
+    """Pictures of any size in one row on white, their upper edges level; uint8 [H, W, 3]."""
+    tiles = [to_pixels(image) for image in images]
+    sheet = np.full(
+        (max(len(tile) for tile in tiles), sum(tile.shape[1] + gap for tile in tiles) - gap, 3),
+        255,
+        np.uint8,
+    )
+    left = 0
+    for tile in tiles:
+        sheet[: len(tile), left : left + tile.shape[1]] = tile
+        left += tile.shape[1] + gap
+    return sheet
+
+
 def scaled(array: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
     """Stretch values to 0..1: `low` (default: the smallest) to 0, `high` (the largest) to 1."""
     array = np.asarray(array, float)

@@ -1,6 +1,7 @@
 """One thin widget for every lecture: controls on top, what a pure function draws below."""
 
 import html
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,7 @@ class Explorer(ipywidgets.VBox):
         self.message = ipywidgets.HTML()
         self.error: Exception | None = None
         super().__init__([*controls.values(), self.panels, self.message, ipywidgets.HTML(SHARP)])
+        self.add_class("explorer")
         for widget in controls.values():
             widget.observe(self.refresh, "value")
         self.refresh()
@@ -80,6 +82,18 @@ class Explorer(ipywidgets.VBox):
             self.error = error
             text = html.escape(f"{type(error).__name__}: {error}")
             self.message.value = f"<p style='color:#B00020;font-size:16px'><b>{text}</b></p>"
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        """Beside the live widget a still picture, for pages that have no kernel to draw it."""
+        stills = [panel.still() for panel in self.panels.children if panel.kind == "image"]
+        names = ", ".join(widget.description for widget in self.controls.values())
+        bundle = super()._repr_mimebundle_(**kwargs)
+        bundle["text/plain"] = f"Run this cell to move: {names}"
+        if stills:
+            file = io.BytesIO()
+            Image.fromarray(plots.beside(stills)).save(file, "JPEG", quality=85)
+            bundle["image/jpeg"] = file.getvalue()
+        return bundle
 
     def _show(self, things: list) -> None:
         """Change the present panels where their kinds still fit: no flicker, no new widgets."""
@@ -107,6 +121,14 @@ class _Panel(ipywidgets.VBox):
             self.body.layout.width = f"{width}px"
             self.body.layout.max_width = "100%"
             (self.body.add_class if sharp else self.body.remove_class)("sharp-pixels")
+
+    def still(self) -> Image.Image:
+        """The picture as large as the page shows it."""
+        image = Image.open(io.BytesIO(self.body.value))
+        width = int((self.body.layout.width or f"{image.width}px").removesuffix("px"))
+        sharp = "sharp-pixels" in self.body._dom_classes
+        method = Image.Resampling.NEAREST if sharp else Image.Resampling.BICUBIC
+        return image.resize((width, round(image.height * width / image.width)), method)
 
 
 def _panel(thing: Any) -> tuple[str, Any, int | None, bool, str]:

@@ -40,9 +40,26 @@ def read(path: Path) -> bytes:
     return content
 
 
+def damaged() -> list[str]:
+    """The published files below data/ that are missing, truncated or altered."""
+
+    def whole(name: str) -> bool:
+        try:
+            return bool(read(DATA / name))
+        except DataError:
+            return False
+
+    return [name for name in _published() if not whole(name)]
+
+
+def folder() -> Path:
+    """Where results are kept: `LECTURE_UTILS_CACHE`, or a folder in the home directory."""
+    named = os.environ.get("LECTURE_UTILS_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "lecture_utils"
+
+
 def _cache_file(key: str) -> Path:
-    folder = os.environ.get("LECTURE_UTILS_CACHE") or Path.home() / ".cache" / "lecture_utils"
-    return Path(folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    return folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
 
 def load(key: str) -> dict[str, np.ndarray] | None:

@@ -1,0 +1,51 @@
+"""Execute notebooks in place, so that their outputs can be committed: same run, same file.
+
+python -m tests.execute notebooks/*.ipynb
+"""
+
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def stable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take out what differs from run to run: times, versions, widget numbers, progress bars."""
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _lasting(output)]
+    return notebook
+
+
+def _lasting(output: nbformat.NotebookNode) -> bool:
+    """Keep the still picture of a widget; a widget without one, a progress bar, goes."""
+    live = output.get("data", {}).pop(WIDGET, None)
+    return live is None or any(kind.startswith("image/") for kind in output.data)
+
+
+def execute(path: Path) -> None:
+    """Run one notebook from a fresh kernel and write it back; nothing is written on an error."""
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=600,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    path.write_text(nbformat.writes(stable(notebook)) + "\n")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(argument, flush=True)
+        execute(Path(argument))
