@@ -5,8 +5,10 @@ package; `load("alexnet")`, `load("resnet18")` and so on give torchvision's netw
 published ImageNet weights.
 """
 
+import csv
 import difflib
 import hashlib
+import json
 import threading
 import urllib.request
 from collections import OrderedDict
@@ -83,6 +85,8 @@ class Network:
 
     def predict(self, image: Image.Image, k: int = 5) -> list[tuple[str, float]]:
         """The k most probable classes of one picture, as (label, probability), best first."""
+        if not self.classes:
+            raise ModelError(f"of {self.name!r} only the first layer is stored: it cannot predict")
         with torch.inference_mode():
             logits = self.module(self.preprocess(image)[None])[0]
         probability, index = logits.softmax(0).topk(min(k, len(logits)))
@@ -207,12 +211,35 @@ def load(
     if epoch not in snapshots:
         kept = ", ".join(map(str, snapshots))
         raise ModelError(f"no snapshot of epoch {epoch}; there are epochs {kept}")
-    state = safetensors.torch.load(store.read(snapshots[epoch]))
-    module = mini_alexnet(len(CLASSES))
-    module.load_state_dict({key: value.float() for key, value in state.items()})
     title = variant or name
     title = title if epoch == max(snapshots) else f"{title}, epoch {epoch}"
-    return Network(module, _shrink, CLASSES, title, INPUT_SIZE, (MEAN,) * 3, (STD,) * 3)
+    content = store.read(snapshots[epoch])
+    state = {key: value.float() for key, value in safetensors.torch.load(content).items()}
+    whole = "fc8.weight" in state
+    module = mini_alexnet(len(CLASSES)) if whole else _first_layer(state, content)
+    module.load_state_dict(state)
+    classes = CLASSES if whole else ()
+    return Network(module, _shrink, classes, title, INPUT_SIZE, (MEAN,) * 3, (STD,) * 3)
+
+
+def _first_layer(state: dict[str, Tensor], content: bytes) -> nn.Sequential:
+    """An empty conv1 for a network of which only that is stored; its stride is in the header."""
+    length = int.from_bytes(content[:8], "little")
+    facts = json.loads(content[8 : 8 + length])["__metadata__"]
+    filters, channels, kernel, _ = state["conv1.weight"].shape
+    conv1 = nn.Conv2d(channels, filters, kernel, int(facts["stride"]), int(facts["padding"]))
+    return nn.Sequential(OrderedDict(conv1=conv1))
+
+
+def training_log(variant: str | None = None) -> list[dict[str, float]]:
+    """How a training went, one row per epoch.
+
+    Columns: epoch, rate (of learning), loss, train_accuracy, held_out_accuracy (on pictures of
+    the training set that were held out; the gallery takes no part), seconds.
+    """
+    content = store.read(WEIGHTS / (variant or "mini_alexnet") / "log.csv").decode()
+    rows = csv.DictReader(content.splitlines())
+    return [{key: float(value) for key, value in row.items()} for row in rows]
 
 
 # --- torchvision's networks, published ImageNet weights -----------------------------------------
