@@ -4,12 +4,14 @@
 RUN := .venv/bin/python -m
 MESSAGE := This course needs Python 3.10 to 3.13 with its venv module (on Debian and Ubuntu: \
 apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/python3
+# JupyterLab shall not ask a student at the first start whether to fetch news
+SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
 .PHONY: lab test notebooks bench recipe-check clean
 
 lab: .venv/lab-ready
-	$(RUN) jupyterlab --ServerApp.root_dir=. --LabApp.news_url=None \
+	$(RUN) jupyterlab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 test: .venv/test-ready
@@ -34,4 +36,6 @@ clean:
 	if [ -z "$$found" ]; then echo "$(MESSAGE)" >&2; exit 1; fi; \
 	if ! .venv/bin/python -c "$(SUITABLE)" 2>/dev/null; then "$$found" -m venv --clear .venv; fi
 	$(RUN) pip install --quiet --disable-pip-version-check -e ".$(EXTRAS)"
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '$(SETTINGS)' >.venv/share/jupyter/lab/settings/overrides.json
 	@touch $@

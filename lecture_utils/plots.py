@@ -16,7 +16,7 @@ GAP = 1.0  # white lines between the tiles of a mosaic
 
 
 def style() -> None:
-    """Set matplotlib for a projector: text of 14 pt, colours every eye can tell apart (Okabe & Ito)."""
+    """Set matplotlib for a projector: 14 pt, colours every eye can tell apart (Okabe & Ito)."""
     plt.rcParams.update(
         {
             "font.size": 14,
@@ -153,3 +153,34 @@ def rendered(figure: plt.Figure) -> bytes:
     figure.savefig(file, format="png", facecolor="white")
     plt.close(figure)
     return file.getvalue()
+
+
+# --- lecture 2: activations ---------------------------------------------------------------------
+
+
+def feature_maps(maps, shared: bool = True, most: int = 256) -> np.ndarray:
+    """The maps [channels, height, width] of one layer as a mosaic; darkest is 0 and less.
+
+    Brightest is the layer's highest value if `shared`, else each map's own. At most `most` maps are
+    shown, and of maps wider than 64 only every second (third, ...) row and column.
+    """
+    maps = np.asarray(maps)[:most]
+    step = math.ceil(maps.shape[-1] / 64)
+    maps = maps[:, ::step, ::step]
+    highest = maps.max() if shared else maps.max((1, 2), keepdims=True)
+    return mosaic(heat(maps / np.maximum(highest, 1e-12), 0, 1), gap=int(maps.shape[-1] > 1))
+
+
+def profile(axes: plt.Axes, layers: Sequence[str], values: Sequence, **line) -> None:
+    """A measure over the layers: the mean of each layer's values, and a band for their middle 80 %.
+
+    Args:
+        values: one array per layer, one number per picture; layers without any are left out.
+        line: as `Axes.plot` takes it: color, label, linestyle and so on.
+    """
+    shown = [np.asarray(v)[np.isfinite(v)] for v in values]
+    places = [place for place, v in enumerate(shown) if len(v)]
+    drawn = axes.plot(places, [shown[p].mean() for p in places], marker="o", **line)[0]
+    band = [np.percentile(shown[p], (10, 90)) for p in places]
+    axes.fill_between(places, *zip(*band), color=drawn.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xticks(range(len(layers)), layers, rotation=90 if len(layers) > 5 else 0)

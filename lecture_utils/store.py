@@ -76,7 +76,7 @@ def load(key: str) -> dict[str, np.ndarray] | None:
 
 
 def save(key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Keep arrays for `load`. A cache that cannot be written is no error; no file is half written."""
+    """Keep arrays for `load`. An unwritable cache is no error; no file is half written."""
     try:
         path = _cache_file(key)
         path.parent.mkdir(parents=True, exist_ok=True)
