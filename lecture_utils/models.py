@@ -94,7 +94,9 @@ class Network:
 
     def fingerprint(self) -> str:
         """Hash of the weights and the preprocessing: tells two networks apart in a cache."""
-        digest = hashlib.sha256(f"{self.name} {self.input_size} {self.preprocess}".encode())
+        # by name: the text of a function holds its address, another one in every process
+        steps = getattr(self.preprocess, "__qualname__", self.preprocess)
+        digest = hashlib.sha256(f"{self.name} {self.input_size} {steps}".encode())
         for key, value in self.module.state_dict().items():
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
