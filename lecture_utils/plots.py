@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 HEAT = "viridis"  # perceptually even and safe for colour-blind eyes
 SIGNED = "RdBu_r"  # blue below zero, red above; safe as well
@@ -184,3 +184,71 @@ def profile(axes: plt.Axes, layers: Sequence[str], values: Sequence, **line) -> 
     band = [np.percentile(shown[p], (10, 90)) for p in places]
     axes.fill_between(places, *zip(*band), color=drawn.get_color(), alpha=0.2, linewidth=0)
     axes.set_xticks(range(len(layers)), layers, rotation=90 if len(layers) > 5 else 0)
+
+
+# --- lecture 3: maps of codes -------------------------------------------------------------------
+
+
+def _places(points: np.ndarray, size: int, margin: int) -> np.ndarray:
+    """Points of a plane [n, 2] as pixels of a square sheet, upwards as in a chart."""
+    middle = (points.max(0) + points.min(0)) / 2
+    reach = max(np.ptp(points, axis=0).max() / 2, 1e-12)
+    return size / 2 + (points - middle) / reach * (1, -1) * (size / 2 - margin)
+
+
+def dots(
+    points: np.ndarray, labels: Sequence, query: int | None = None, linked=(), size: int = 900
+) -> np.ndarray:
+    """A map [n, 2] as pixels [size, size, 3]: 7 colours, discs and rings, tell up to 14 classes.
+
+    Each class is named at the median of its points. Black lines join the `query` to the `linked`.
+    """
+    sheet = Image.new("RGB", (size, size), "white")
+    pen, places = ImageDraw.Draw(sheet), _places(points, size, 24)
+    names, number = np.unique(labels, return_inverse=True)
+    radius = 5 if len(points) > 600 else 8
+    for (x, y), kind in zip(places.tolist(), number.tolist()):
+        colour = COLOURS[kind % len(COLOURS)]
+        box = (x - radius, y - radius, x + radius, y + radius)
+        pen.ellipse(box, None if kind // len(COLOURS) % 2 else colour, colour, 2)
+    for other in linked:
+        pen.line([*places[query], *places[other]], "black", 2)
+    if query is not None:
+        x, y = places[query]
+        pen.ellipse((x - 14, y - 14, x + 14, y + 14), "white", "black", 5)
+    font = ImageFont.load_default(24)
+    for kind, name in enumerate(names):
+        spot = np.median(places[number == kind], axis=0)
+        pen.text(spot, str(name), "black", font, "mm", stroke_width=4, stroke_fill="white")
+    return np.asarray(sheet)
+
+
+def pictures_at(points: np.ndarray, thumbnails: np.ndarray, size: int = 1400) -> np.ndarray:
+    """Small pictures [n, h, w, 3] laid where a map [n, 2] has them; uint8 [size, size, 3]."""
+    sheet, side = np.full((size, size, 3), 255, np.uint8), thumbnails.shape[1]
+    corners = (_places(points, size, side) - side / 2).round().astype(int)
+    for (left, top), picture in zip(corners, thumbnails):
+        sheet[top : top + side, left : left + side] = to_pixels(picture)
+    return sheet
+
+
+# --- lecture 4: what fires a unit ---------------------------------------------------------------
+
+
+def tiles(pictures: Sequence, side: int = 110, columns: int = 3, gap: int = 2) -> np.ndarray:
+    """Pictures of any sizes, each brought to `side` x `side` pixels, as a mosaic."""
+    # a few pixels made large should look like pixels
+    scaled_up = [resized(picture, side, smooth=len(picture) > side / 3) for picture in pictures]
+    return mosaic(scaled_up, columns, gap)
+
+
+def sheet(blocks: Sequence[Sequence], side: int = 30, columns: int = 8) -> np.ndarray:
+    """One block of nine small pictures per unit, row by row, as a mosaic with wide gaps."""
+    return mosaic([tiles(block, side, gap=0) for block in blocks], columns, gap=8)
+
+
+def marked(seen: Sequence, field, ranking, unit: int, side: int = 110) -> np.ndarray:
+    """The pictures of one unit's ranking with its receptive field drawn into each, as a mosaic."""
+    pictures, _, rows, columns = (part[unit] for part in ranking)
+    boxes = [field.box(row, column) for row, column in zip(rows, columns)]
+    return tiles([with_box(seen[p], box, width=4) for p, box in zip(pictures, boxes)], side)
