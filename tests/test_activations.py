@@ -1,0 +1,308 @@
+"""Where feature maps lie, how sparse they are, who is dead: closed forms and brute force."""
+
+import itertools
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from lecture_utils import activations, images, layers, models, plots
+from lecture_utils.graph import ReceptiveField
+
+# isort: split
+import torchvision
+
+
+@pytest.fixture(scope="module")
+def network() -> models.Network:
+    return models.load()
+
+
+@pytest.fixture
+def batch(network) -> torch.Tensor:
+    return torch.cat(list(network.batches(images.gallery()[::300])))
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path))
+
+
+def small(*parts: nn.Module, size: int = 32) -> models.Network:
+    return models.wrap(nn.Sequential(*parts), lambda image: image, ["one"], input_size=size)
+
+
+# --- layers -------------------------------------------------------------------------------------
+
+
+def test_relu_layers_of_a_chain_a_residual_and_a_network_without_relu(network) -> None:
+    assert activations.relu_layers(network) == [f"relu{n}" for n in range(1, 8)]
+    residual = models.wrap(torchvision.models.resnet18(), lambda image: image, range(1000))
+    names = activations.relu_layers(residual)
+    # He et al. 2016: one ReLU at the entrance, two in each of eight blocks
+    assert len(names) == len(set(names)) == 17
+    few = activations.relu_layers(residual, most=5)
+    assert len(few) == 5 and [few[0], few[-1]] == [names[0], names[-1]] and set(few) < set(names)
+    smooth = small(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Conv2d(4, 4, 3))
+    assert activations.relu_layers(smooth) == ["0", "2"]
+
+
+# --- geometry -----------------------------------------------------------------------------------
+
+geometry = st.builds(ReceptiveField, st.integers(1, 60), st.integers(1, 16), st.integers(-40, 10))
+
+
+@given(geometry, st.integers(1, 9), st.integers(10, 50))
+def test_every_pixel_gets_the_unit_whose_centre_is_nearest(field, units, size) -> None:
+    boxes = [field.box(unit, unit) for unit in range(units)]
+    centres = np.array([(top + bottom) / 2 for top, _, bottom, _ in boxes])
+    values = np.arange(1.0, units * units + 1).reshape(units, units)
+    laid, covered = activations.lay(values, field, size)
+    for pixel in range(size):
+        far = np.abs(centres - (pixel + 0.5))
+        nearest = np.flatnonzero(far == far.min())  # two, if the pixel is on the border
+        assert covered[pixel, pixel] == (far.min() < field.stride / 2) or math.isclose(
+            far.min(), field.stride / 2
+        )
+        row, column = activations.unit_at(field, values.shape, pixel, pixel)
+        assert row == column and row in nearest
+        assert laid[pixel, pixel] == (values[row, column] if covered[pixel, pixel] else 0)
+
+
+def test_a_unit_lies_where_its_gradient_is() -> None:
+    net = small(
+        nn.Conv2d(3, 2, 5, stride=2, padding=1), nn.MaxPool2d(3, 2), nn.Conv2d(2, 1, 3, padding=1)
+    )
+    for layer in (net.module[0], net.module[2]):
+        nn.init.ones_(layer.weight)
+    net.module[1] = nn.AvgPool2d(3, 2)  # the maximum would pass the gradient to one place only
+    x = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    out = net.module(x)[0, 0]
+    field = layers.receptive_field(net, "2")
+    for unit in ((2, 3), (4, 2)):
+        gradient = torch.autograd.grad(out[unit], x, retain_graph=True)[0][0, 0].numpy()
+        centre = [(gradient.sum(1 - a) * np.arange(32)).sum() / gradient.sum() for a in (0, 1)]
+        one = np.zeros(out.shape)
+        one[unit] = 1
+        laid, _ = activations.lay(one, field, 32)
+        middle = [np.flatnonzero(laid.any(1 - axis)).mean() for axis in (0, 1)]
+        assert np.abs(np.subtract(centre, middle)).max() <= 0.5
+
+
+def test_a_layer_without_positions_covers_the_whole_picture() -> None:
+    field = ReceptiveField(30, 0, 0)
+    laid, covered = activations.lay(np.full((1, 1), 7.0), field, 32)
+    assert covered.all() and (laid == 7).all()
+    assert activations.unit_at(field, (1, 1), 31, 5) == (0, 0)
+
+
+# --- measures -----------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 40), st.integers(1, 40), st.floats(0.01, 1000))
+def test_localisation_of_some_equal_places_among_many(places, active, value) -> None:
+    active = min(active, places)
+    maps = torch.zeros(1, places)
+    maps[0, :active] = value
+    expected = (1 - active / places) / (1 - 1 / places)
+    assert activations.localisation(maps).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_localisation_of_rectified_noise_and_of_nothing() -> None:
+    noise = torch.randn(400, 400, generator=torch.Generator().manual_seed(1)).relu()
+    # E[a] = 1/sqrt(2 pi), E[a^2] = 1/2 for a rectified standard normal variable
+    assert activations.localisation(noise).item() == pytest.approx(1 - 1 / math.pi, abs=0.01)
+    assert activations.localisation(torch.zeros(3, 2, 5, 5)).isnan().all()
+    assert activations.localisation(torch.ones(2, 1, 1)).isnan().all()
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 6), st.integers(2, 6), st.integers(0, 10**6))
+def test_blobbiness_is_morans_i(height, width, seed) -> None:
+    values = np.random.default_rng(seed).random((height, width)).astype(np.float32)
+    z = values.astype(float) - values.mean(dtype=float)
+    places = list(itertools.product(range(height), range(width)))
+    near = [(a, b) for a in places for b in places if abs(a[0] - b[0]) + abs(a[1] - b[1]) == 1]
+    weighted = sum(z[a] * z[b] for a, b in near)
+    expected = len(places) / len(near) * weighted / (z**2).sum()
+    assert activations.blobbiness(torch.from_numpy(values)).item() == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_blobbiness_of_a_chessboard_a_ramp_and_a_flat_map() -> None:
+    rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    maps = torch.stack([(rows + columns) % 2, rows, torch.ones(8, 8)])
+    board, ramp, flat = activations.blobbiness(maps)
+    assert board.item() == pytest.approx(-1)
+    assert ramp > 0.8
+    assert flat.isnan()
+
+
+# --- the census ---------------------------------------------------------------------------------
+
+
+def random_maps(seed: int, *shape: int) -> torch.Tensor:
+    maps = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).relu()
+    maps[:, 0] = 0  # a dead channel
+    return maps
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 4), min_size=1, max_size=5))
+def test_merged_statistics_are_those_of_all_at_once(seed, sizes) -> None:
+    maps = random_maps(seed, sum(sizes), 5, 6, 7)
+    parts = [activations.measure(part) for part in maps.split(sizes)]
+    merged = sum(parts[1:], parts[0])
+    whole = activations.measure(maps)
+    for name in ("places", "on", "seen", "largest", "zeros"):
+        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
+    for name in ("localisation", "blobbiness"):  # sums of floats: the order inside may differ
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-5)
+
+
+def test_statistics_are_those_of_plain_numpy() -> None:
+    maps = random_maps(3, 4, 5, 6, 7)
+    found, values = activations.measure(maps), maps.numpy()
+    assert found.places == 42 and found.pictures == 4
+    assert found.on.tolist() == [int((values[:, c] > 0).sum()) for c in range(5)]
+    assert found.seen.tolist() == [0, 4, 4, 4, 4]
+    np.testing.assert_array_equal(found.largest, values.max((0, 2, 3)))
+    np.testing.assert_allclose(found.zeros, [(v <= 0).mean() for v in values])
+    alive = activations.localisation(maps[:, 1:]).mean(1)  # the dead channel has none
+    np.testing.assert_allclose(found.localisation, alive, rtol=1e-6)
+
+
+def test_counts_of_dead_nearly_dead_and_always_on_channels() -> None:
+    maps = torch.zeros(200, 4, 2, 2)
+    maps[7, 1, 0, 1] = 0.1  # one picture in 200: nearly dead
+    maps[:3, 2, 0, 0] = 1  # three in 200: rare, not dead
+    maps[:, 3] = 1
+    maps[0, 3, 0, 0] = 0  # off at one of 800 places: still always on
+    assert activations.measure(maps).counts() == {
+        "channels": 4,
+        "dead": 1,
+        "nearly dead": 1,
+        "always on": 1,
+    }
+
+
+def test_statistics_of_different_layers_do_not_merge_and_bad_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="different sizes"):
+        activations.measure(torch.ones(2, 3, 4, 4)) + activations.measure(torch.ones(2, 3, 5, 5))
+    with pytest.raises(ValueError, match="diverged"):
+        activations.measure(torch.tensor([[1.0, math.inf]]))
+    with pytest.raises(ValueError, match="diverged"):
+        activations.measure(torch.full((1, 2, 3, 3), math.nan))
+    with pytest.raises(ValueError, match=r"\[2, 3, 4\]"):
+        activations.measure(torch.ones(2, 3, 4))
+
+
+def test_census_is_the_measure_of_what_is_recorded(network, batch, own_cache) -> None:
+    names = ["relu2", "relu6"]
+    found = activations.census(network, images.gallery()[::300], names)
+    recorded = layers.record(network, batch, names)
+    for name in names:
+        expected = activations.measure(recorded[name])
+        for ours, theirs in zip(astuple(found[name]), astuple(expected)):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert not any(part._forward_hooks for part in network.module.modules())
+
+
+def test_census_over_several_batches_counts_every_picture_once(network, own_cache) -> None:
+    pictures = [picture.image for picture in images.gallery()[::46]]  # 31, more than one batch
+    shown = []
+    progress = lambda things: [shown.append(thing) or thing for thing in things]  # noqa: E731
+    found = activations.census(network, pictures, ["relu5"], progress)["relu5"]
+    assert shown == pictures and found.pictures == 31
+    alone = activations.census(network, pictures[28:29], ["relu5"])["relu5"]
+    assert found.zeros[28] == pytest.approx(alone.zeros[0], abs=1e-3)
+
+
+def test_census_is_kept_and_depends_on_network_and_pictures(
+    network, own_cache, monkeypatch
+) -> None:
+    pictures = images.gallery()[:2]
+    first = activations.census(network, pictures, ["relu5", "relu7"])
+    monkeypatch.setattr(layers, "record", lambda *_, **__: pytest.fail("computed again"))
+    again = activations.census(network, pictures, ["relu5", "relu7"])
+    for name in first:
+        for ours, theirs in zip(astuple(first[name]), astuple(again[name])):
+            np.testing.assert_array_equal(ours, theirs)
+    for other, shown in ((network, images.gallery()[2:4]), (models.load(epoch=0), pictures)):
+        with pytest.raises(pytest.fail.Exception, match="computed again"):
+            activations.census(other, shown, ["relu5", "relu7"])
+
+
+def test_census_names_an_unknown_layer(network, own_cache) -> None:
+    with pytest.raises(layers.UnknownLayer, match="no layer 'relu9'"):
+        activations.census(network, images.gallery()[:1], ["relu9"])
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4))
+def test_expected_silent_is_the_mean_over_all_samples(seen) -> None:
+    pictures = 6
+    on = np.array([[picture < k for picture in range(pictures)] for k in seen])
+    for n in range(pictures + 1):
+        samples = itertools.combinations(range(pictures), n)
+        silent = [(~on[:, list(sample)]).all(1).sum() for sample in samples]
+        found = activations.expected_silent(np.array(seen), pictures, [n])
+        assert found == pytest.approx(np.mean(silent), abs=1e-9)
+
+
+def test_expected_silent_refuses_more_pictures_than_there_are() -> None:
+    with pytest.raises(ValueError, match="between 0 and 5"):
+        activations.expected_silent(np.array([1]), 5, [1, 6])
+
+
+# --- changes of the picture ---------------------------------------------------------------------
+
+
+def test_shifted_moves_the_picture_and_repeats_the_border() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    moved = np.asarray(activations.shifted(Image.fromarray(pixels), right=2, down=-1))
+    np.testing.assert_array_equal(moved[:5, 2:], pixels[1:, :6])
+    assert (moved[:5, :2] == pixels[1:, :1]).all() and (moved[5] == moved[4]).all()
+
+
+def test_the_first_layer_passes_a_shift_by_its_stride_on(network) -> None:
+    image = images.gallery()[1250].image
+    pair = [image, activations.shifted(image, right=4, down=4)]
+    maps = layers.record(network, network.batches(pair), "relu1")["relu1"]
+    np.testing.assert_allclose(maps[1, :, 1:, 1:], maps[0, :, :-1, :-1], atol=1e-4)
+
+
+def test_distances() -> None:
+    a, b = torch.rand(2, 3, 2, 4, 4)
+    expected = np.sqrt(((a - b).numpy() ** 2).sum((1, 2, 3)))
+    np.testing.assert_allclose(activations.distances({"x": a}, {"x": b})["x"], expected, rtol=1e-5)
+    points = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])  # distances 5, 1, sqrt(18)
+    typical = activations.typical_distances({"x": points})["x"]
+    assert typical == pytest.approx(math.sqrt(18))
+
+
+# --- pictures of it -----------------------------------------------------------------------------
+
+
+def test_feature_maps_shared_and_per_channel() -> None:
+    maps = np.zeros((3, 4, 4))
+    maps[0, 0, 0], maps[1, 0, 0] = 10, 1
+    dark = plots.to_pixels(plots.heat(np.zeros((1, 1)), 0, 1))[0, 0]
+    for shared in (True, False):
+        sheet = plots.feature_maps(maps, shared)
+        tiles = [sheet[1:5, 1:5], sheet[1:5, 6:10], sheet[6:10, 1:5]]
+        assert (tiles[2] == dark).all(), "a dead map is dark on both scales"
+        assert (tiles[0][0, 0] == tiles[1][0, 0]).all() != shared
+
+
+def test_profile_leaves_out_layers_without_values() -> None:
+    figure, axes = plots.plt.subplots()
+    plots.profile(axes, ["a", "b", "c"], [[1.0, 3.0], [np.nan, np.nan], [5.0, np.nan]])
+    assert axes.lines[0].get_xydata().tolist() == [[0, 2], [2, 5]]
+    plots.plt.close(figure)
