@@ -7,7 +7,7 @@ import numpy as np
 from .camera import Lens, View, choose_lens, choose_view
 from .meshes import Mesh, join
 from .objects import CLASSES, Model
-from .places import make_place
+from .places import Place, make_place
 from .scenery import ground, rock
 from .textures import TEXTURES, Texture
 
@@ -23,7 +23,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is needed to render one picture, and the names of what is in it."""
+    """All that is needed to render one picture."""
 
     model: Model
     clutter: Mesh
@@ -32,8 +32,17 @@ class Scene:
     environment: np.ndarray  # [384, 768, 3] linear light from all directions
     view: View
     lens: Lens
-    ground_name: str
-    wall_name: str | None
+
+
+def stage(name: str, index: int) -> tuple[Model, View, Place, np.random.Generator]:
+    """The object of one picture, the view of it and the place round it, before textures are made.
+
+    Also the random numbers that are left. KeyError for an unknown class.
+    """
+    rng = np.random.default_rng([index, sum(map(ord, name)) * 7919])
+    model = CLASSES[name](rng)
+    view = choose_view(rng, model)
+    return model, view, make_place(model.place, rng, view), rng
 
 
 def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
@@ -41,10 +50,7 @@ def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
 
     A pure function of the class name and the index; KeyError for an unknown class.
     """
-    rng = np.random.default_rng([index, sum(map(ord, name)) * 7919])
-    model = CLASSES[name](rng)
-    view = choose_view(rng, model)
-    place = make_place(model.place, rng, view)
+    model, view, place, rng = stage(name, index)
     texture = TEXTURES[place.ground](rng)
     flat_radius = -1 if model.place == "water" else 0.75  # the object stands on even ground
     ground_mesh, ground_uv = ground(
@@ -61,8 +67,6 @@ def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
         environment=place.environment,
         view=view,
         lens=choose_lens(rng, view),
-        ground_name=place.ground,
-        wall_name=place.wall,
     )
     return scene, rng
 

@@ -19,14 +19,14 @@ SIZE, SAMPLES = 160, 20  # pixels along a side and paths per pixel of the commit
 MASK_SAMPLES = 8
 PACKAGES = {"mitsuba": "mitsuba", "pyoidn": "pyoidn", "skimage": "scikit-image", "scipy": "scipy"}
 OLDEST_LLVM = 17  # 14 is refused, 15 and 16 abort while they compile
-LLVM_PLACES = [
-    "/usr/lib/*/libLLVM*.so*",
-    "/usr/lib/llvm-*/lib/libLLVM*.so*",
-    "/usr/lib64/libLLVM*.so*",
-    "/usr/lib/libLLVM*.so*",
-    f"{sys.prefix}/lib/libLLVM*",
-    "/opt/homebrew/opt/llvm*/lib/libLLVM*.dylib",
-    "/usr/local/opt/llvm*/lib/libLLVM*.dylib",
+LLVM_FOLDERS = [
+    "/usr/lib/*",
+    "/usr/lib/llvm-*/lib",
+    "/usr/lib64",
+    "/usr/lib",
+    f"{sys.prefix}/lib",
+    "/opt/homebrew/opt/llvm*/lib",
+    "/usr/local/opt/llvm*/lib",
 ]
 
 
@@ -43,8 +43,8 @@ def find_llvm() -> str | None:
     """The LLVM library to compile with: DRJIT_LIBLLVM_PATH, else the newest in the usual places."""
     if os.environ.get("DRJIT_LIBLLVM_PATH"):
         return os.environ["DRJIT_LIBLLVM_PATH"]
-    paths = [os.path.realpath(path) for pattern in LLVM_PLACES for path in glob(pattern)]
-    newest = max(paths, key=llvm_version, default="")
+    files = [path for folder in LLVM_FOLDERS for path in glob(f"{folder}/libLLVM[-.]*")]
+    newest = max(map(os.path.realpath, files), key=llvm_version, default="")
     if llvm_version(newest) >= OLDEST_LLVM:
         return newest
     names = (f"LLVM-{version}" for version in range(30, OLDEST_LLVM - 1, -1))
