@@ -1,0 +1,46 @@
+"""Make the stored t-SNE maps and neighbours of lecture 3 from the stored networks.
+
+From the repository's root: `python -m data.recipe.maps`, after every change of the weights. What
+was made of the same weights before is found in the cache, so that a stopped run goes on.
+"""
+
+import os
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from lecture_utils import codes, images, models
+
+PERPLEXITIES = (5, 10, 20, 30, 50, 100)
+SEEDS = (0, 1, 2, 3, 4)
+CONTROLS = ("other_seed", "random_labels")  # variants compared with the network, where stored
+
+
+def main() -> None:
+    gallery, known = images.gallery(), models.available()
+    atlas = codes.Atlas(models.load(), gallery)
+    atlases, depths = [atlas], codes.depths(atlas.network)
+    jobs = [atlas.film]
+    jobs += [partial(atlas.neighbours, layer) for layer in depths]
+    jobs += [partial(atlas.map, perplexity=perplexity) for perplexity in PERPLEXITIES]
+    jobs += [partial(atlas.map, seed=seed) for seed in SEEDS]
+    jobs += [partial(atlas.map, layer) for layer in depths[:-1]]
+    others = [models.load(epoch=epoch) for epoch in known["epochs"][:-1]]
+    others += [models.load(variant=name) for name in CONTROLS if name in known["variants"]]
+    for network in others:
+        other = codes.Atlas(network, gallery)
+        atlases.append(other)
+        jobs += [other.neighbours, other.map]
+    for job in tqdm(jobs, "maps"):
+        job()
+    arrays = {key: array for each in atlases for key, array in each.used.items()}
+    part = codes.MAPS.with_suffix(".part")
+    with open(part, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(part, codes.MAPS)
+    print(f"{len(arrays)} arrays, {codes.MAPS.stat().st_size / 1000:.0f} kB: {codes.MAPS}")
+
+
+if __name__ == "__main__":
+    main()

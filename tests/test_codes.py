@@ -1,0 +1,354 @@
+"""Codes, neighbours and maps against brute force, scikit-learn and closed forms."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import sklearn.manifold
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.spatial.distance import cdist
+from sklearn.datasets import load_digits
+
+from lecture_utils import codes, images, layers, models, store, tsne
+
+DIGITS = load_digits().data[:200]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Each test starts with an empty cache."""
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return models.load()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return images.gallery()[::70]
+
+
+def no_computing(*_args, **_keywords):
+    raise AssertionError("this should have come from the cache")
+
+
+# --- codes --------------------------------------------------------------------------------------
+
+
+def test_fc7_codes_are_what_the_modules_compute_one_by_one(network, pictures):
+    values = torch.cat(list(network.batches(pictures)))
+    with torch.no_grad():
+        for name, module in network.module.named_children():
+            values = module(values)
+            if name == "relu7":
+                break
+    found = codes.of(network, pictures)
+    assert found.shape == (len(pictures), 512)
+    np.testing.assert_allclose(found, values.numpy(), atol=1e-4)
+
+
+def test_hidden_layers_are_rectified_and_the_output_is_not(network, pictures):
+    for layer in ("conv1", "conv5", "fc6", "fc7"):
+        assert codes.of(network, pictures, layer).min() == 0
+    assert codes.of(network, pictures, "fc8").min() < 0
+
+
+def test_large_maps_are_averaged_over_a_grid_and_small_ones_are_not(network, pictures):
+    batch = torch.cat(list(network.batches(pictures)))
+    found = layers.record(network, batch, ["conv1", "pool5"])
+    by_hand = np.stack(
+        [
+            found["conv1"].clamp(min=0).numpy()[..., top:bottom, left:right].mean((2, 3))
+            for (top, bottom), (left, right) in itertools.product(
+                [(math.floor(i * 3.8), math.ceil((i + 1) * 3.8)) for i in range(10)], repeat=2
+            )
+        ],
+        axis=2,
+    )
+    conv1 = codes.of(network, pictures, "conv1")
+    np.testing.assert_allclose(conv1, by_hand.reshape(len(pictures), -1), atol=1e-5)
+    pool5 = codes.of(network, pictures, "pool5")
+    np.testing.assert_array_equal(pool5, found["pool5"].flatten(1))
+    pixels = codes.of(network, pictures, "pixels")
+    assert pixels.shape == (len(pictures), 3 * 57 * 57)
+    np.testing.assert_allclose(pixels.mean(1), batch.mean((1, 2, 3)), atol=0.02)
+
+
+def test_the_cache_is_used_and_knows_networks_pictures_and_layers(network, pictures, monkeypatch):
+    first = codes.of(network, pictures)
+    other_network = codes.of(models.load(epoch=0), pictures)
+    other_pictures = codes.of(network, pictures[1:])
+    other_layer = codes.of(network, pictures, "fc6")
+    monkeypatch.setattr(layers, "record", no_computing)
+    np.testing.assert_array_equal(codes.of(network, pictures), first)
+    np.testing.assert_allclose(other_pictures, first[1:], atol=1e-4)
+    assert not np.allclose(other_network, first) and not np.allclose(other_layer, first)
+
+
+def test_a_changed_picture_is_not_taken_from_the_cache(network):
+    image = images.gallery()[0].image
+    before = codes.of(network, [image])
+    assert not np.allclose(codes.of(network, [image.transpose(0)]), before)  # mirrored
+
+
+def test_an_unwritable_and_a_corrupt_cache_are_no_errors(network, pictures, tmp_path, monkeypatch):
+    expected = codes.of(network, pictures[:2])
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(b"PK damaged")
+    np.testing.assert_array_equal(codes.of(network, pictures[:2]), expected)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path / "file"))
+    np.testing.assert_array_equal(codes.of(network, pictures[:2]), expected)
+
+
+def test_unknown_layers_and_no_pictures(network, pictures):
+    with pytest.raises(layers.UnknownLayer, match="no layer 'fc9'"):
+        codes.of(network, pictures, "fc9")
+    with pytest.raises(ValueError, match="no pictures"):
+        codes.of(network, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("alexnet", ["pixels", "conv1", "pool5", "fc7"]),
+        ("vgg11", ["pixels", "conv1", "pool5", "fc7"]),
+        ("resnet18", ["pixels", "conv1", "pool5"]),  # the last pooling is what fc reads
+        ("squeezenet1_1", ["pixels", "conv1", "pool5", "features"]),
+        ("densenet121", ["pixels", "conv1", "features"]),
+        ("mobilenet_v3_small", ["pixels", "avgpool"]),
+    ],
+)
+def test_every_family_has_depths_to_compare(name, expected):
+    with torch.device("meta"):
+        module = models.torchvision.models.get_model(name)
+    assert codes.depths(models.wrap(module, None, [], name)) == expected
+
+
+def test_codes_of_another_architecture():
+    torch.manual_seed(0)
+    module = models.torchvision.models.resnet18()
+    network = models.wrap(module, models.load().preprocess, [], "resnet18", 160)
+    found = codes.of(network, images.gallery()[:3], "pool5")
+    head = module.fc(torch.from_numpy(found))
+    expected = module(torch.cat(list(network.batches(images.gallery()[:3]))))
+    torch.testing.assert_close(head, expected, atol=1e-4, rtol=1e-4)
+
+
+# --- neighbours ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 30), st.integers(1, 8), st.integers(0, 10_000))
+def test_neighbours_are_those_of_brute_force(count, size, seed):
+    points = np.random.default_rng(seed).normal(size=(count, size)).astype(np.float32)
+    k = max(1, count // 2)
+    for i, near in enumerate(codes.neighbours(points, k)):
+        others = [j for j in range(count) if j != i]
+        others.sort(key=lambda j: math.dist(points[i].tolist(), points[j].tolist()))
+        assert near.tolist() == others[:k]
+
+
+def test_neighbours_far_from_the_origin_and_of_other_queries():
+    rng = np.random.default_rng(0)
+    points = (rng.normal(size=(60, 40)) + 1000).astype(np.float32)
+    queries = (rng.normal(size=(5, 40)) + 1000).astype(np.float32)
+    distances = cdist(queries.astype(float), points.astype(float))
+    np.testing.assert_array_equal(codes.neighbours(points, 7, queries), distances.argsort(1)[:, :7])
+
+
+def test_too_many_neighbours_are_refused():
+    with pytest.raises(ValueError, match="4 other pictures"):
+        codes.neighbours(np.eye(5), 5)
+
+
+def test_shares_of_classes():
+    near = np.array([[1, 2], [0, 2], [3, 0], [2, 1]])
+    labels = ["a", "a", "b", "b"]
+    assert codes.same_class(near, labels, 1) == 1
+    assert codes.same_class(near, labels, 2) == 0.5
+    np.testing.assert_array_equal(codes.mixing(near, labels), [[0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_array_equal(codes.mixing(near[:, :1], labels), np.eye(2))
+
+
+# --- maps ---------------------------------------------------------------------------------------
+
+
+def test_similarities_have_the_perplexity_asked_for():
+    points = DIGITS[:40]
+    distances = cdist(points, points, "sqeuclidean")
+    rows = np.zeros_like(distances)
+    for i, row in enumerate(distances):
+        others = np.delete(np.arange(40), i)
+
+        def chances(sharpness, row=row[others]):
+            weights = np.exp(-(row - row.min()) * sharpness)
+            return weights / weights.sum()
+
+        def surplus(logarithm, chances=chances):
+            p = chances(np.exp(logarithm))
+            return -(p * np.log(np.maximum(p, 1e-300))).sum() - np.log(7)
+
+        rows[i, others] = chances(np.exp(brentq(surplus, -20, 5, xtol=1e-12)))
+    expected = (rows + rows.T) / 80
+    np.testing.assert_allclose(tsne.similarities(points, 7), expected, atol=1e-9)
+
+
+def test_similarities_of_equal_codes_are_finite():
+    found = tsne.similarities(np.zeros((20, 5)), 5)
+    np.testing.assert_allclose(found[~np.eye(20, dtype=bool)], 1 / 380)
+    half = tsne.similarities(np.repeat(np.eye(2), 10, axis=0), 5)
+    assert np.isfinite(half).all() and half.sum() == pytest.approx(1)
+
+
+def test_the_first_step_follows_the_gradient():
+    similar = torch.from_numpy(tsne.similarities(DIGITS[:50], 10))
+    start = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)).double()
+    points = start.clone().requires_grad_()
+    near = 1 / (1 + ((points[:, None] - points) ** 2).sum(-1)) * (1 - torch.eye(50))
+    # with attraction exaggerated, the descent is on -12 sum p log w + log sum w
+    (near.sum().log() - 12 * (similar * (near + torch.eye(50)).log()).sum()).backward()
+    moved = tsne.descend(similar.numpy(), start.numpy(), (0, 1))
+    np.testing.assert_allclose(moved[1] - moved[0], -50 * 0.8 * points.grad, atol=1e-4)
+
+
+def divergence(similar, points):
+    """Kullback and Leibler's, of the map's neighbourhoods from those of the codes."""
+    near = 1 / (1 + cdist(points, points, "sqeuclidean"))
+    p, q = similar[similar > 0], (near / (near.sum() - len(near)))[similar > 0]
+    return (p * np.log(p / q)).sum()
+
+
+@pytest.fixture(scope="module")
+def digit_map():
+    return codes.embed(DIGITS, perplexity=15)
+
+
+def test_maps_are_as_good_as_those_of_scikit_learn(digit_map):
+    theirs = sklearn.manifold.TSNE(perplexity=15, method="exact", random_state=0, max_iter=750)
+    their_map = theirs.fit_transform(DIGITS)
+    ours = divergence(tsne.similarities(DIGITS, 15), digit_map)
+    assert ours == pytest.approx(theirs.kl_divergence_, rel=0.05)
+    trust = [codes.faithfulness(DIGITS, points)[0] for points in (digit_map, their_map)]
+    assert trust[0] == pytest.approx(trust[1], abs=0.01)
+
+
+def test_a_seed_gives_the_same_map_again_and_another_seed_another():
+    first, again, other = (codes.embed(DIGITS[:80], perplexity=10, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other, atol=1)
+
+
+def test_frames_belong_to_one_run(digit_map):
+    film = codes.embed(DIGITS, perplexity=15, frames=(0, 100, 750))
+    np.testing.assert_allclose(film[0].std(0)[0], 1e-4, rtol=1e-3)
+    np.testing.assert_array_equal(film[-1], digit_map)
+    assert codes.faithfulness(DIGITS, film[1])[0] < codes.faithfulness(DIGITS, film[2])[0]
+
+
+def test_pca_is_that_of_the_singular_value_decomposition():
+    centred = DIGITS - DIGITS.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    found = codes.embed(DIGITS, "pca")
+    np.testing.assert_allclose(np.abs(found), np.abs(u[:, :2] * s[:2]), atol=1e-3)
+
+
+def test_impossible_maps_are_refused():
+    with pytest.raises(ValueError, match="no method 'umap'"):
+        codes.embed(DIGITS, "umap")
+    with pytest.raises(ValueError, match="lies in 1"):
+        codes.embed(DIGITS[:30], perplexity=30)
+    with pytest.raises(ValueError, match="at least 4"):
+        codes.embed(DIGITS[:3])
+
+
+def test_faithfulness_is_that_of_scikit_learn_and_of_brute_force(digit_map):
+    for points in (digit_map, DIGITS[:, 20:22] + np.random.default_rng(0).random((200, 2))):
+        trust, preserved = codes.faithfulness(DIGITS, points, 8)
+        expected = sklearn.manifold.trustworthiness(DIGITS, points, n_neighbors=8)
+        assert trust == pytest.approx(expected, abs=1e-3)  # equal distances are sorted differently
+        near = cdist(DIGITS, DIGITS).argsort(1)[:, 1:9], cdist(points, points).argsort(1)[:, 1:9]
+        common = [len(set(a) & set(b)) / 8 for a, b in zip(*near)]
+        assert preserved == pytest.approx(np.mean(common), abs=2e-3)
+    assert codes.faithfulness(digit_map, digit_map) == (1, 1)
+    with pytest.raises(ValueError, match="less than half"):
+        codes.faithfulness(DIGITS, digit_map, 100)
+
+
+def test_aligning_undoes_turning_mirroring_and_enlarging():
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    turned = 3 * points @ [[0.6, 0.8], [0.8, -0.6]] + [5, 7]
+    np.testing.assert_allclose(codes.aligned(turned, points), points - points.mean(0), atol=1e-9)
+
+
+def test_the_grid_has_each_point_once_and_the_shortest_moves():
+    points = np.random.default_rng(3).random((6, 2))
+    cells = codes.grid(points, columns=3)
+    assert sorted(cells.ravel()) == list(range(6))
+    places = (points - points.min(0)) / np.ptp(points, axis=0) * (2, 1)
+    spots = np.array([(0, 1), (1, 1), (2, 1), (0, 0), (1, 0), (2, 0)])  # the first row is on top
+
+    def effort(who):
+        return ((places[list(who)] - spots) ** 2).sum()
+
+    best = min(itertools.permutations(range(6)), key=effort)
+    assert cells.ravel().tolist() == list(best)
+    assert (codes.grid(points[:5], columns=3) == -1).sum() == 1
+
+
+# --- the atlas ----------------------------------------------------------------------------------
+
+
+def test_the_stored_maps_fit_the_stored_network_and_need_no_computing(network, monkeypatch):
+    atlas = codes.Atlas(network, images.gallery())
+    assert atlas.stored
+    monkeypatch.setattr(codes, "of", no_computing)
+    film = atlas.film()
+    assert film.shape == (len(codes.FRAMES), 1400, 2)
+    near, labels = atlas.neighbours(), images.gallery().labels
+    found = codes.neighbours(atlas.map(), 10)
+    common = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(near, found)])
+    assert common > 0.3  # by chance: 10 / 1399
+    assert codes.same_class(near, labels, 10) > codes.same_class(
+        atlas.neighbours("pixels"), labels, 10
+    )
+
+
+@pytest.mark.parametrize("epoch", [None, 0])
+def test_stored_neighbours_are_nearer_than_other_pictures(epoch):
+    gallery = images.gallery()
+    atlas = codes.Atlas(models.load(epoch=epoch), gallery)
+    near, others = atlas.neighbours()[777], range(0, 1400, 25)
+    chosen = [777, *near, *(i for i in others if i != 777 and i not in near)]
+    rows = codes.of(atlas.network, [gallery[i] for i in chosen])
+    distances = cdist(rows[:1], rows[1:])[0]
+    assert (np.diff(distances[:10]) > -1e-3).all()
+    assert distances[:10].max() <= distances[10:].min() + 1e-3
+
+
+def test_other_pictures_get_maps_of_their_own_and_keep_them(network, monkeypatch):
+    atlas = codes.Atlas(network, images.gallery()[::20])
+    assert not atlas.stored
+    first, near = atlas.map(perplexity=5, seed=0), atlas.neighbours("pool5", 3)
+    assert first.shape == (70, 2) and near.shape == (70, 3)
+    monkeypatch.setattr(codes, "of", no_computing)
+    np.testing.assert_array_equal(atlas.map(perplexity=5, seed=0), first)
+    np.testing.assert_array_equal(atlas.neighbours("pool5", 3), near)
+
+
+def test_without_a_readable_file_of_maps_they_are_computed(network, tmp_path, monkeypatch):
+    damaged = tmp_path / "maps.npz"
+    damaged.write_bytes(b"PK damaged")
+    monkeypatch.setattr(codes, "MAPS", damaged)
+    monkeypatch.setattr(store, "DATA", tmp_path)
+    codes._stored.cache_clear()
+    try:
+        assert not codes.Atlas(network, images.gallery()[::100]).stored
+    finally:
+        codes._stored.cache_clear()
