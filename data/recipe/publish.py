@@ -18,7 +18,7 @@ def write_sums() -> None:
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(DATA).as_posix()}\n"
         for path in sorted(files)
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     ]
     (DATA / "SHA256SUMS").write_text("".join(lines))
 

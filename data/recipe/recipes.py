@@ -21,6 +21,8 @@ class Recipe:
     smoothing: float = 0.05  # label smoothing
     batch: int = 32
     seed: int = 0
+    polish: int = 0  # further epochs from a fifth of the rate down to 0 ...
+    polish_decay: float = 0.1  # ... with this weight decay on conv1, to take noise off its filters
     crop: float = 0.6  # smallest share of a picture's area that a crop keeps
     light: float = 0.3  # brightness and contrast change by up to this share
     colour: float = 0.3  # saturation changes by up to this share, channels by a third of it
@@ -33,7 +35,7 @@ class Recipe:
 
 
 RECIPES = {
-    "mini_alexnet": Recipe(snapshots=(0, 1, 2, 5, 10, 20, 40)),
+    "mini_alexnet": Recipe(polish=15, snapshots=(0, 1, 2, 5, 10, 20, 40)),
     "high_rate": Recipe(rate=1.0, epochs=20, normalised="345"),
     "no_decay": Recipe(
         decay=0.0, epochs=5, first_std=0.01, snapshots=(0, 1, 2), first_layer_only=True

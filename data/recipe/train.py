@@ -97,16 +97,17 @@ def train(recipe: Recipe, images: Path, out: Path) -> None:
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(recipe.seed))
         labels = labels[order]
     module = build(recipe).to(device)
-    weights = [p for p in module.parameters() if p.ndim > 1]
+    first, *weights = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.decay}, {"params": others}]
+    groups = [{"params": part, "weight_decay": 0.0} for part in ([first], weights, others)]
     optimizer = torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
 
     out.mkdir(parents=True, exist_ok=True)
     log = restore(module, optimizer, recipe, out)
     if not log and 0 in recipe.snapshots:
         save_snapshot(module, recipe, out, 0)
-    for epoch in range(len(log) + 1, recipe.epochs + 1):
+    last = recipe.epochs + recipe.polish
+    for epoch in range(len(log) + 1, last + 1):
         start = time.time()
         loss, right = one_epoch(
             module, optimizer, recipe, epoch, pixels[~held_out], labels[~held_out]
@@ -121,7 +122,7 @@ def train(recipe: Recipe, images: Path, out: Path) -> None:
         }
         log.append(row)
         tqdm.write("  ".join(f"{key} {value}" for key, value in row.items()))
-        if epoch in recipe.snapshots or epoch == recipe.epochs:
+        if epoch in recipe.snapshots or epoch == last:
             save_snapshot(module, recipe, out, epoch)
         keep(module, optimizer, recipe, out, log)
 
@@ -141,13 +142,10 @@ def one_epoch(
     order = torch.randperm(len(pixels), generator=random)
     steps = len(pixels) // recipe.batch
     total_loss, right = 0.0, 0
-    bar = tqdm(range(steps), desc=f"epoch {epoch}/{recipe.epochs}", leave=False)
+    bar = tqdm(range(steps), desc=f"epoch {epoch}/{recipe.epochs + recipe.polish}", leave=False)
     module.train()
     for step in bar:
-        passed = epoch - 1 + step / steps
-        warm_up = min(1.0, passed + 0.05)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * (1 - passed / recipe.epochs) * warm_up
+        schedule(optimizer, recipe, epoch - 1 + step / steps)
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
         x = augment(pixels[chosen].to(device), recipe, random)
         y = labels[chosen].to(device)
@@ -160,6 +158,18 @@ def one_epoch(
         right += int((logits.argmax(1) == y).sum())
         bar.set_postfix(loss=f"{total_loss / (step + 1):.3f}")
     return total_loss / steps, right / (steps * recipe.batch)
+
+
+def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, passed: float) -> None:
+    """Set learning rate and weight decay after `passed` epochs."""
+    if passed < recipe.epochs:
+        rate = recipe.rate * (1 - passed / recipe.epochs) * min(1.0, passed + 0.05)
+        first_decay = recipe.decay
+    else:
+        rate = recipe.rate / 5 * (1 - (passed - recipe.epochs) / recipe.polish)
+        first_decay = recipe.polish_decay
+    for group, decay in zip(optimizer.param_groups, (first_decay, recipe.decay, 0.0)):
+        group["lr"], group["weight_decay"] = rate, decay
 
 
 def accuracy(module: nn.Module, pixels: Tensor, labels: Tensor) -> float:
