@@ -201,7 +201,7 @@ def dots(
 ) -> np.ndarray:
     """A map [n, 2] as pixels [size, size, 3]: 7 colours, discs and rings, tell up to 14 classes.
 
-    Each class is named at the median of its points. Black lines join the `query` to the `linked`.
+    Each class is named above most of its points. Black lines join the `query` to the `linked`.
     """
     sheet = Image.new("RGB", (size, size), "white")
     pen, places = ImageDraw.Draw(sheet), _places(points, size, 24)
@@ -218,8 +218,13 @@ def dots(
         pen.ellipse((x - 14, y - 14, x + 14, y + 14), "white", "black", 5)
     font = ImageFont.load_default(24)
     for kind, name in enumerate(names):
-        spot = np.median(places[number == kind], axis=0)
-        pen.text(spot, str(name), "black", font, "mm", stroke_width=4, stroke_fill="white")
+        across, down = places[number == kind].T
+        width = font.getlength(str(name)) / 2 + 4  # above its class, and not beyond the edge
+        spot = (
+            np.clip(np.median(across), width, size - width),
+            max(np.percentile(down, 15) - 14, 28),
+        )
+        pen.text(spot, str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
     return np.asarray(sheet)
 
 
