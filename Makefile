@@ -23,11 +23,15 @@ notebooks: .venv/lab-ready
 bench: .venv/test-ready
 	for script in tests/bench/*.py; do $(RUN) "tests.bench.$$(basename "$$script" .py)" || exit 1; done
 
+recipe-check: .venv/recipe-ready
+	$(RUN) data.recipe.check
+
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 .venv/lab-ready: EXTRAS :=
 .venv/test-ready: EXTRAS := [test]
+.venv/recipe-ready: EXTRAS := [recipe]
 .venv/%-ready: pyproject.toml
 	@set -e; for python in "$(PYTHON)" python3 python3.12 python3.13 python3.11 python3.10; do \
 	  if "$$python" -c "$(SUITABLE)" 2>/dev/null; then found="$$python"; break; fi; \
