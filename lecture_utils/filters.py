@@ -1,0 +1,213 @@
+"""Lecture 1: the filters of the first layer as pictures, and numbers that say what they are.
+
+Filters are arrays or tensors [filters, channels, height, width]; one and three channels can be
+shown as pictures. Angles are in degrees; an orientation is that of the stripes, counted
+counter-clockwise from horizontal, so 0 is a horizontal and 90 a vertical edge.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import scipy.fft
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import nn
+
+from lecture_utils.gabor import GaborFit, Weights, as_array, fit_gabor, gabor, gratings
+from lecture_utils.models import Network
+
+__all__ = [
+    "GaborFit",
+    "colour_share",
+    "energy",
+    "extremes",
+    "first_layer",
+    "fit_gabor",
+    "gabor",
+    "gratings",
+    "high_share",
+    "match",
+    "shuffled",
+    "smooth_noise",
+    "to_images",
+]
+
+
+def first_layer(network: Network) -> nn.Conv2d:
+    """The convolution that sees the picture.
+
+    Its `weight` is [filters, 3, height, width], in the network's normalised input units. Raises
+    ValueError where no convolution takes 1 or 3 channels.
+    """
+    for layer in network.module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels in (1, 3):
+            return layer
+    raise ValueError(f"{network.name} has no convolution that sees the picture")
+
+
+def to_images(weights: Weights, scale: str = "per filter") -> np.ndarray:
+    """Weights as pictures: mid-grey is weight 0, brighter excites, darker inhibits.
+
+    Args:
+        scale: "per filter" stretches each filter to its own largest weight, which hides that
+            some are far stronger; "shared" uses one factor for all, which hides the weak ones.
+
+    Returns:
+        float [filters, height, width, 3] in 0..1. ValueError for other than 1 or 3 channels.
+    """
+    values = as_array(weights)
+    if values.shape[1] not in (1, 3):
+        raise ValueError(
+            f"filters with {values.shape[1]} channels are no colour pictures: "
+            "show one channel at a time, weights[:, [channel]]"
+        )
+    if scale not in ("per filter", "shared"):
+        raise ValueError(f"scale is 'per filter' or 'shared', not {scale!r}")
+    largest = np.abs(values).max((1, 2, 3) if scale == "per filter" else None, keepdims=True)
+    shown = 0.5 + 0.5 * values / np.maximum(largest, 1e-12)
+    return np.broadcast_to(shown, (len(shown), 3, *shown.shape[2:])).transpose(0, 2, 3, 1)
+
+
+# --- one number per filter ----------------------------------------------------------------------
+
+
+def energy(weights: Weights) -> np.ndarray:
+    """Sum of squared weights [filters]: the variance of the response to white noise."""
+    return (as_array(weights) ** 2).sum((1, 2, 3))
+
+
+def colour_share(weights: Weights) -> np.ndarray:
+    """Share of each filter's energy off the grey axis (red = green = blue), [filters] in 0..1.
+
+    0: blind to colour. 1: blind to grey pictures, which meet only the mean over the channels.
+    White noise has 2/3. A weight-space relative of the selectivity index that Rafegas & Vanrell
+    (2018, Vision Research 151) measure with pictures.
+    """
+    values = as_array(weights)
+    grey = values.mean(1, keepdims=True)
+    return energy(values - grey) / np.maximum(energy(values), 1e-30)
+
+
+def high_share(weights: Weights, cutoff: float = 0.25) -> np.ndarray:
+    """Share of each filter's energy above a spatial frequency: a measure of noise, [filters].
+
+    Args:
+        cutoff: cycles per pixel; the default is a wavelength of 4 pixels.
+
+    By the cosine transform, which unlike Fourier's takes no jump between opposite borders for
+    a high frequency. White noise has the share of the coefficients above the cutoff.
+    """
+    values = as_array(weights)
+    power = scipy.fft.dctn(values, axes=(2, 3), norm="ortho") ** 2
+    rows, columns = (np.arange(n) / (2 * n) for n in values.shape[2:])
+    high = np.hypot(rows[:, None], columns) > cutoff
+    return power[..., high].sum((1, 2)) / np.maximum(power.sum((1, 2, 3)), 1e-30)
+
+
+# --- controls -----------------------------------------------------------------------------------
+
+
+def shuffled(weights: Weights, seed: int = 0) -> np.ndarray:
+    """Every filter with its pixels in random order: same colours, no shape."""
+    values = as_array(weights)
+    random = np.random.default_rng(seed)
+    orders = np.argsort(random.random((len(values), 1, values[0, 0].size)), axis=-1)
+    return np.take_along_axis(values.reshape(*values.shape[:2], -1), orders, -1).reshape(
+        values.shape
+    )
+
+
+def smooth_noise(weights: Weights, seed: int = 0) -> np.ndarray:
+    """Noise, each filter in one random colour, with the mean power spectrum of these filters.
+
+    As smooth as the filters are on average, but without their shapes.
+    """
+    values = as_array(weights)
+    values = values / np.maximum(np.sqrt(energy(values)), 1e-15)[:, None, None, None]
+    power = (scipy.fft.dctn(values, axes=(2, 3), norm="ortho") ** 2).mean((0, 1))
+    random = np.random.default_rng(seed)
+    spectrum = random.normal(size=(len(values), 1, *power.shape)) * np.sqrt(power)
+    colour = random.normal(size=(*values.shape[:2], 1, 1))
+    return scipy.fft.idctn(spectrum, axes=(2, 3), norm="ortho") * colour
+
+
+# --- what excites a filter ----------------------------------------------------------------------
+
+
+def extremes(network: Network, pictures: Iterable, count: int = 9) -> np.ndarray:
+    """The patches that excite each first-layer filter most, and those that inhibit it most.
+
+    Args:
+        pictures: whatever `network.batches` takes; each gives at most one patch to either list,
+            cut out of the network's own input, with zeros where a filter reaches over the border.
+
+    Returns:
+        float32 [filters, 2, count, height, width, 3] in 0..1: [:, 0] excites most, [:, 1] least,
+        strongest first. Fewer pictures than `count` give fewer patches.
+    """
+    layer = first_layer(network)
+    rows, columns = layer.kernel_size
+    kept = [None, None]
+    for batch in network.batches(pictures):
+        with torch.inference_mode():
+            responses = layer(batch)
+        down, right = layer.padding if not isinstance(layer.padding, str) else (0, 0)
+        padded = nn.functional.pad(batch, (right, right, down, down))
+        windows = padded.unfold(2, rows, layer.stride[0]).unfold(3, columns, layer.stride[1])
+        for side, sign in enumerate((1, -1)):
+            value, place = (sign * responses).flatten(2).max(2)  # [pictures, filters]
+            row, column = place // responses.shape[3], place % responses.shape[3]
+            patches = windows[torch.arange(len(batch))[:, None], :, row, column]
+            if kept[side]:
+                value = torch.cat([kept[side][0], value])
+                patches = torch.cat([kept[side][1], patches])
+            value, best = value.topk(min(count, len(value)), dim=0)
+            kept[side] = value, patches[best, torch.arange(best.shape[1])]
+    if kept[0] is None:
+        raise ValueError("there are no pictures")
+    patches = torch.stack([patches.transpose(0, 1) for _, patches in kept], 1)
+    pixels = patches * network.std + network.mean
+    return pixels.clamp(0, 1).permute(0, 1, 2, 4, 5, 3).numpy()
+
+
+# --- the same filters again? --------------------------------------------------------------------
+
+
+def match(first: Weights, second: Weights, shift: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Pair the filters of two networks one to one so that the sum of correlations is largest.
+
+    Args:
+        shift: a filter may move by up to so many pixels in each direction to meet its partner;
+            what leaves the frame is lost, so shifting costs. Filters of another size are framed
+            with zeros.
+
+    Returns:
+        (partner, correlation), each [filters of `first`]: number of the filter in `second`, or -1
+        where `second` has too few, and the cosine of the angle between the two as vectors.
+        Optimal assignment by scipy's `linear_sum_assignment`.
+    """
+    first, second = as_array(first), as_array(second)
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"{first.shape[1]} and {second.shape[1]} channels cannot be compared")
+    size = [max(pair) for pair in zip(first.shape[2:], second.shape[2:])]
+    first, second = (_framed(w, *size) for w in (first, second))
+    best = np.full((len(first), len(second)), -1.0)
+    margin = np.pad(second, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
+    for down in range(2 * shift + 1):
+        for right in range(2 * shift + 1):
+            moved = margin[:, :, down : down + size[0], right : right + size[1]]
+            best = np.maximum(
+                best, first.reshape(len(first), -1) @ moved.reshape(len(second), -1).T
+            )
+    rows, columns = linear_sum_assignment(best, maximize=True)
+    partner, correlation = np.full(len(first), -1), np.full(len(first), np.nan)
+    partner[rows], correlation[rows] = columns, best[rows, columns]
+    return partner, correlation
+
+
+def _framed(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Filters of length 1 in the middle of a frame of zeros."""
+    values = values / np.maximum(np.sqrt(energy(values)), 1e-15)[:, None, None, None]
+    down, right = rows - values.shape[2], columns - values.shape[3]
+    sides = (down // 2, down - down // 2), (right // 2, right - right // 2)
+    return np.pad(values, ((0, 0), (0, 0), *sides))

@@ -1,0 +1,304 @@
+"""Filters as pictures, their measures, Gabor fits and matching, against closed forms."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from PIL import Image
+from torch import nn
+
+from lecture_utils import filters, images, models
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def network_of(layer: nn.Module, size: int = 32) -> models.Network:
+    def preprocess(image):
+        pixels = np.array(image.convert("RGB").resize((size, size))).transpose(2, 0, 1)
+        return torch.from_numpy(pixels / 255).float()
+
+    return models.wrap(nn.Sequential(layer), preprocess, ["a"], input_size=size)
+
+
+# --- pictures of filters ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v2"])
+def test_first_layer_is_the_one_that_meets_the_picture(name):
+    module = models.torchvision.models.get_model(name, weights=None).eval()
+    met = []
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda layer, inputs, _: met.append((layer, inputs[0])))
+    picture = torch.rand(1, 3, 64, 64)
+    module(picture)
+    network = models.wrap(module, None, [])
+    assert filters.first_layer(network) is met[0][0]
+    assert met[0][1] is picture
+
+
+def test_network_without_a_convolution_says_so():
+    with pytest.raises(ValueError, match="my network has no convolution"):
+        filters.first_layer(models.wrap(nn.Linear(3, 2), None, ["a", "b"]))
+
+
+def test_scales_of_pictures():
+    weights = np.zeros((3, 3, 2, 2))
+    weights[0, 0, 0, 0], weights[1, 2, 1, 1] = 4.0, -1.0  # and the third filter is dead
+    shared = filters.to_images(torch.tensor(weights), "shared")
+    single = filters.to_images(weights)
+    assert shared.shape == (3, 2, 2, 3)
+    assert shared[0, 0, 0, 0] == single[0, 0, 0, 0] == 1
+    assert shared[1, 1, 1, 2] == pytest.approx(0.375) and single[1, 1, 1, 2] == 0
+    assert (single[2] == 0.5).all() and (shared[2] == 0.5).all()
+    assert filters.to_images(noise(2, 1, 3, 3)).shape == (2, 3, 3, 3)
+
+
+def test_bad_filters_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="one channel at a time"):
+        filters.to_images(noise(2, 48, 5, 5))
+    with pytest.raises(ValueError, match="per filter"):
+        filters.to_images(noise(2, 3, 5, 5), "log")
+    with pytest.raises(ValueError, match="height, width"):
+        filters.fit_gabor(noise(3, 5, 5))
+    with pytest.raises(ValueError, match="not finite"):
+        filters.high_share(np.full((1, 3, 5, 5), np.nan))
+
+
+# --- measures -----------------------------------------------------------------------------------
+
+
+def test_colour_share_of_grey_colour_and_noise():
+    shape = noise(1, 1, 11, 11)
+    weights = np.concatenate(
+        [shape * np.reshape(c, (1, 3, 1, 1)) for c in ([2, 2, 2], [1, -1, 0], [1, 0, 0])]
+    )
+    assert filters.colour_share(weights) == pytest.approx([0, 1, 2 / 3], abs=1e-12)
+    assert filters.colour_share(noise(400, 3, 11, 11)).mean() == pytest.approx(2 / 3, abs=0.005)
+
+
+def test_a_grey_picture_meets_only_the_grey_part():
+    weights = noise(5, 3, 7, 7)
+    grey_part = weights.mean(1, keepdims=True).repeat(3, 1)
+    grey = torch.from_numpy(np.repeat(noise(1, 1, 7, 7, seed=1), 3, 1))
+    full, part = (torch.conv2d(grey, torch.from_numpy(w)) for w in (weights, grey_part))
+    assert torch.allclose(full, part)
+
+
+def test_high_share_of_single_waves_and_of_noise():
+    place = np.arange(11) + 0.5
+    waves = [np.cos(np.pi * k * place / 11) for k in (0, 2, 5, 6, 10)]  # k / 22 cycles per pixel
+    weights = np.array([np.outer(np.ones(11), wave) for wave in waves])[:, None]
+    assert filters.high_share(weights) == pytest.approx([0, 0, 0, 1, 1], abs=1e-12)
+    above = sum(np.hypot(i, j) / 22 > 0.25 for i in range(11) for j in range(11)) / 121
+    assert filters.high_share(noise(400, 3, 11, 11)).mean() == pytest.approx(above, abs=0.005)
+
+
+def test_controls_keep_what_they_promise():
+    weights = scipy.signal.convolve(noise(60, 3, 11, 11), np.ones((1, 1, 5, 5)), mode="same")
+    mixed = filters.shuffled(weights)
+    pixels = [np.sort(w.transpose(0, 2, 3, 1).reshape(60, -1, 3), axis=1) for w in (weights, mixed)]
+    assert np.array_equal(*pixels)
+    assert filters.colour_share(mixed) == pytest.approx(filters.colour_share(weights))
+    assert filters.high_share(mixed).mean() > 3 * filters.high_share(weights).mean()
+    smooth = filters.smooth_noise(weights)
+    share = [
+        filters.energy(w) @ filters.high_share(w) / filters.energy(w).sum()
+        for w in (smooth, weights / np.sqrt(filters.energy(weights))[:, None, None, None])
+    ]
+    assert share[0] == pytest.approx(share[1], rel=0.3)
+
+
+# --- Gabor functions ----------------------------------------------------------------------------
+
+
+def test_gabor_is_its_formula():
+    """Daugman's formula at one pixel, worked out by hand."""
+    picture = filters.gabor(11, 6, 90, phase=60, envelope=2, aspect=0.5, centre=(1, -1))
+    down, right = 2, 3  # from the middle: row 7, column 8
+    u, v = right + 1, down - 1
+    expected = np.exp(-(u**2) / 8 - v**2 / 32) * np.cos(2 * np.pi * u / 6 + np.pi / 3)
+    assert picture[7, 8] == pytest.approx(expected)
+
+
+def test_orientation_is_that_of_the_stripes():
+    rising = np.fliplr(np.eye(11))  # from bottom left to top right: 45 degrees
+    matches = {o: (filters.gabor(11, 8, o) * rising).sum() for o in (0, 45, 90, 135)}
+    assert max(matches, key=matches.get) == 45
+    assert np.ptp(filters.gabor(11, 8, 0, envelope=1e6), axis=1).max() < 1e-6  # rows constant
+
+
+def random_gabors(count: int, size: int, channels: int, seed: int) -> tuple[np.ndarray, list]:
+    """Gabor functions of which enough lies inside the frame to be measured, with 5 % noise."""
+    random = np.random.default_rng(seed)
+    weights, truth = [], []
+    for _ in range(count):
+        wavelength = random.uniform(0.36, 1) * size
+        p = {
+            "wavelength": wavelength,
+            "orientation": random.uniform(0, 180),
+            "phase": random.uniform(0, 360),
+            "envelope": wavelength * random.uniform(0.25, 0.5),
+            "aspect": random.uniform(0.5, 1.2),
+            "centre": tuple(random.uniform(-0.15, 0.15, 2) * size),
+        }
+        colour = random.normal(size=(channels, 1, 1))
+        shape = colour * filters.gabor(size, **p)
+        weights.append(shape + random.normal(size=shape.shape) * 0.05 * shape.std())
+        truth.append(p)
+    return np.array(weights), truth
+
+
+@pytest.mark.parametrize("size, channels, seed", [(11, 3, 0), (11, 1, 1), (7, 3, 2)])
+def test_fit_recovers_gabors_under_noise(size, channels, seed):
+    weights, truth = random_gabors(30, size, channels, seed)
+    fit = filters.fit_gabor(weights)
+    orientation = np.array([p["orientation"] for p in truth])
+    wavelength = np.array([p["wavelength"] for p in truth])
+    assert (np.abs((fit.orientation - orientation + 90) % 180 - 90) < 3).all()
+    assert (np.abs(fit.wavelength / wavelength - 1) < 0.05).all()
+    assert (fit.r2 > 0.99).all()
+
+
+def test_fit_names_the_function_it_found():
+    """`gabor` made of the reported parameters is the fitted picture."""
+    weights, _ = random_gabors(12, 11, 3, seed=3)
+    fit = filters.fit_gabor(weights)
+    for i in range(len(weights)):
+        names = ("wavelength", "orientation", "phase", "envelope", "aspect", "centre")
+        again = filters.gabor(11, **{name: getattr(fit, name)[i] for name in names})
+        assert np.allclose(fit.colour[i][:, None, None] * again, fit.fitted[i], atol=1e-9)
+    left = filters.energy(weights - fit.fitted) / filters.energy(weights)
+    assert fit.r2 == pytest.approx(1 - left)
+
+
+def test_fit_is_no_worse_than_a_general_optimizer():
+    from scipy.optimize import least_squares
+
+    weights = filters.smooth_noise(random_gabors(6, 11, 3, seed=4)[0])
+    fit = filters.fit_gabor(weights)
+    for i, target in enumerate(weights):
+
+        def residual(p, target=target):
+            shape = filters.gabor(11, *p[:3], np.exp(p[3]), np.exp(p[4]), p[5:7])
+            return (p[7:, None, None] * shape - target).ravel()
+
+        names = (fit.wavelength, fit.orientation, fit.phase, np.log(fit.envelope))
+        start = [*(n[i] for n in names), np.log(fit.aspect[i]), *fit.centre[i], *fit.colour[i]]
+        limits = np.array(
+            [(5.5, 22)]
+            + [(-999, 999)] * 2
+            + [(np.log(0.7), np.log(11))]
+            + [(-3, 3)]
+            + [(-5.5, 5.5)] * 2
+            + [(-99, 99)] * 3
+        ).T
+        best = least_squares(
+            residual, np.clip(start, limits[0] + 1e-6, limits[1] - 1e-6), bounds=limits
+        )
+        assert 1 - 2 * best.cost / filters.energy(target[None])[0] < fit.r2[i] + 0.01
+
+
+def test_blobs_and_noise_are_told_from_gabors():
+    rows, columns = np.mgrid[-5:6, -5:6]
+    blob = np.exp(-(rows**2 + (columns - 1) ** 2) / 18)[None] * np.reshape(
+        [1, -0.5, 0.2], (3, 1, 1)
+    )
+    edge = filters.gabor(11, 12, 30, phase=90, envelope=3)[None].repeat(3, 0)
+    weights = np.stack([blob, edge, noise(3, 11, 11), np.zeros((3, 11, 11))])
+    fit = filters.fit_gabor(weights)
+    assert fit.gabor_like.tolist() == [False, True, False, False]
+    assert fit.blob_like.tolist() == [True, False, False, False]
+    assert fit.blob_r2[0] > 0.999 and fit.blob_r2[1] < 0.5
+    assert np.median(filters.fit_gabor(noise(60, 3, 11, 11)).r2) < 0.15
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 3, 3), (5, 1, 7, 7), (3, 2, 5, 9)])
+def test_fit_takes_any_shape(shape):
+    fit = filters.fit_gabor(noise(*shape))
+    assert fit.fitted.shape == shape and fit.colour.shape == shape[:2]
+    assert ((fit.r2 >= fit.blob_r2 - 0.05) & (fit.r2 <= 1)).all()
+
+
+def test_gratings_measure_the_orientation():
+    """The best of all gratings for a Gabor function has its own orientation and wavelength."""
+    weights = filters.gabor(15, 6, 50, phase=130, envelope=3)
+    orientations, wavelengths = np.arange(0, 180, 10), [4, 5, 6, 7, 9]
+    best = {}
+    for wavelength in wavelengths:
+        shown = filters.gratings(15, wavelength, orientations, np.arange(0, 360, 30))
+        assert shown.shape == (18, 12, 15, 15) and np.abs(shown).max() <= 1
+        best[wavelength] = (shown * weights).sum((2, 3)).max(1)
+    assert max(best, key=lambda w: best[w].max()) == 6
+    assert orientations[best[6].argmax()] == 50
+
+
+# --- patches ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_extremes_are_the_patches_of_largest_and_smallest_response(padding):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4, 5, stride=3, padding=padding)
+    network = network_of(layer)
+    pictures = [
+        Image.fromarray(p)
+        for p in np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
+    ]
+    found = filters.extremes(network, pictures, count=3)
+    assert found.shape == (4, 2, 3, 5, 5, 3)
+    patches = torch.from_numpy(found).permute(0, 1, 2, 5, 3, 4)
+    answers = torch.einsum("fsnchw,fchw->fsn", patches, layer.weight.detach())
+    answers = answers + layer.bias.detach()[:, None, None]
+    maps = layer(torch.stack([network.preprocess(p) for p in pictures])).detach()
+    highest = maps.amax((2, 3)).T.sort(descending=True).values[:, :3]
+    lowest = maps.amin((2, 3)).T.sort().values[:, :3]
+    assert torch.allclose(answers[:, 0], highest, atol=1e-5)
+    assert torch.allclose(answers[:, 1], lowest, atol=1e-5)
+
+
+def test_extremes_of_the_gallery_come_from_the_gallery():
+    network = models.load(epoch=models.available()["epochs"][-1])
+    picture = images.gallery("mug")[3]
+    patches = filters.extremes(network, [picture], count=9)
+    assert patches.shape == (96, 2, 1, 11, 11, 3)
+    pixels = np.asarray(picture.image) / 255
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (11, 11), axis=(0, 1))[::4, ::4]
+    distance = np.abs(windows.transpose(0, 1, 3, 4, 2) - patches[5, 0, 0]).max((2, 3, 4))
+    assert distance.min() < 1e-5
+
+
+# --- matching -----------------------------------------------------------------------------------
+
+
+def test_match_undoes_a_permutation_and_a_shift():
+    weights = np.pad(noise(12, 3, 5, 5), ((0, 0), (0, 0), (3, 3), (3, 3)))
+    order = np.random.default_rng(1).permutation(12)
+    moved = np.roll(3 * weights[order], (1, -2), axis=(2, 3))
+    partner, correlation = filters.match(weights, moved)
+    assert (order[partner] == np.arange(12)).all()
+    assert correlation == pytest.approx(1)
+    assert filters.match(weights, moved, shift=0)[1].max() < 0.9
+    assert filters.match(weights, -moved)[1].max() < 0.9  # the opposite is another detector
+
+
+def test_match_is_the_best_assignment():
+    from itertools import permutations
+
+    first, second = noise(5, 1, 4, 4), noise(5, 1, 4, 4, seed=1)
+    lengths = [
+        w.reshape(5, -1) / np.linalg.norm(w.reshape(5, -1), axis=1)[:, None]
+        for w in (first, second)
+    ]
+    table = lengths[0] @ lengths[1].T
+    best = max(sum(table[i, p[i]] for i in range(5)) for p in permutations(range(5)))
+    assert filters.match(first, second, shift=0)[1].sum() == pytest.approx(best)
+
+
+def test_match_of_unequal_numbers_and_sizes():
+    partner, correlation = filters.match(noise(6, 3, 7, 7), noise(4, 3, 11, 11, seed=1))
+    assert sorted(partner) == [-1, -1, 0, 1, 2, 3] and np.isnan(correlation[partner < 0]).all()
+    with pytest.raises(ValueError, match="1 and 3 channels"):
+        filters.match(noise(2, 1, 5, 5), noise(2, 3, 5, 5))
