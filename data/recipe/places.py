@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def make_place(kind: str, rng: np.random.Generator, view: View) -> Place:
     side = rng.choice([-1, 1]) * rng.uniform(0.2, 2.4)
     sun_azimuth = np.arctan2(view.towards_camera[0], view.towards_camera[1]) + side
     texture_size = rng.uniform(1.5, 4)
-    return MAKERS[kind](kind, rng, view, sun_azimuth, texture_size)
+    return MAKERS[kind](rng, view, sun_azimuth, texture_size)
 
 
 def _put(
@@ -128,7 +129,7 @@ def _landscape(kind, rng, view, sun_azimuth, texture_size) -> Place:
     return place
 
 
-def _indoor(kind, rng, view, sun_azimuth, texture_size) -> Place:
+def _indoor(rng, view, sun_azimuth, texture_size) -> Place:
     if rng.random() < 0.75:
         environment = environments.indoors(rng, sun_azimuth)
     else:  # before a window
@@ -149,7 +150,7 @@ def _indoor(kind, rng, view, sun_azimuth, texture_size) -> Place:
     return place
 
 
-def _water(kind, rng, view, sun_azimuth, texture_size) -> Place:
+def _water(rng, view, sun_azimuth, texture_size) -> Place:
     horizon = "sea" if rng.random() < 0.6 else "land"
     environment = environments.outdoors(rng, sun_azimuth, horizon)
     relief = rng.uniform(0.015, 0.07)
@@ -159,7 +160,7 @@ def _water(kind, rng, view, sun_azimuth, texture_size) -> Place:
     return place
 
 
-def _under_water(kind, rng, view, sun_azimuth, texture_size) -> Place:
+def _under_water(rng, view, sun_azimuth, texture_size) -> Place:
     environment = environments.under_water(rng, sun_azimuth)
     place = Place(environment, str(rng.choice(SEA_BEDS)), texture_size, relief=0.1)
     for _ in range(rng.integers(2, 14)):
@@ -176,7 +177,7 @@ def _under_water(kind, rng, view, sun_azimuth, texture_size) -> Place:
     return place
 
 
-def _sky(kind, rng, view, sun_azimuth, texture_size) -> Place:
+def _sky(rng, view, sun_azimuth, texture_size) -> Place:
     environment = environments.outdoors(rng, sun_azimuth, "air")
     ground = "grass" if rng.random() < 0.6 else "soil"
     place = Place(environment, ground, texture_size=6, hills=1.0)
@@ -189,9 +190,9 @@ def _sky(kind, rng, view, sun_azimuth, texture_size) -> Place:
 
 
 MAKERS: dict[str, Callable[..., Place]] = {
-    "nature": _landscape,
-    "outdoor": _landscape,
-    "desert": _landscape,
+    "nature": partial(_landscape, "nature"),
+    "outdoor": partial(_landscape, "outdoor"),
+    "desert": partial(_landscape, "desert"),
     "indoor": _indoor,
     "water": _water,
     "under water": _under_water,

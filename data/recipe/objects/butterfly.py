@@ -35,7 +35,7 @@ def butterfly(rng: np.random.Generator) -> Model:
     parts = []
     for side in (-1, 1):
         for pair in (FORE, HIND):
-            rng.uniform(0.0, 0.06)  # once scaled the wing
+            rng.uniform(0.0, 0.06)  # not used, but without this draw the pictures would change
             wing = _wing(wings, pair)
             wing.vertices[:, 0] *= side
             parts.append(wing)

@@ -17,7 +17,7 @@ HUES = [0.0, 0.98, 0.93, 0.88, 0.78, 0.7, 0.13, 0.15, 0.06, 0.62]
 def flower(rng: np.random.Generator) -> Model:
     """One to three daisies, tulips, sunflowers or wild roses, with stems and leaves."""
     kind = rng.integers(4)
-    rng.uniform(0, 1)  # once was a height
+    rng.uniform(0, 1)  # not used, but without this draw the pictures would change
     colour, inner, disc = _colours(rng, kind)
     green = hsv(rng.uniform(0.23, 0.35), rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.55))
     parts = []

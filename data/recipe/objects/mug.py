@@ -42,7 +42,7 @@ def _body(rng, h: float, r: float, flare: float, belly: float) -> Mesh:
         (r * (1 - flare * 0.5) - wall, 0.1),
         (0, 0.07),
     ]
-    rng.random()  # once chose between two profiles
+    rng.random()  # not used, but without this draw the pictures would change
     body = lathe(outside + inside, 90, 150, smooth=False)
     along, angle = body.uv.T
     colours = decoration(rng, body, body.vertices[:, 2] / h, angle, 1.0)
