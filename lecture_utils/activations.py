@@ -118,7 +118,6 @@ class Statistics:
         places: of one map, height x width.
         on: int [channels], places above zero, over all pictures.
         seen: int [channels], pictures in which the channel is above zero anywhere.
-        largest: [channels], highest value.
         zeros: [pictures], share of the layer's values that are not above zero.
         localisation, blobbiness: [pictures], mean over the channels where they are defined.
     """
@@ -126,7 +125,6 @@ class Statistics:
     places: int
     on: np.ndarray
     seen: np.ndarray
-    largest: np.ndarray
     zeros: np.ndarray
     localisation: np.ndarray
     blobbiness: np.ndarray
@@ -138,7 +136,6 @@ class Statistics:
             self.places,
             self.on + other.on,
             self.seen + other.seen,
-            np.maximum(self.largest, other.largest),
             *(
                 np.concatenate([getattr(self, name), getattr(other, name)])
                 for name in ("zeros", "localisation", "blobbiness")
@@ -165,7 +162,7 @@ class Statistics:
 
 
 def measure(maps: Tensor) -> Statistics:
-    """Statistics of a layer's output, Tensor [pictures, channels, height, width] or [.., channels].
+    """Statistics of a layer's output [pictures, channels, height, width] or [pictures, channels].
 
     Raises ValueError for other shapes and for values that are not finite.
     """
@@ -208,7 +205,7 @@ def census(
 
 
 def _summary(maps: Tensor) -> Tensor:
-    """Each map in five numbers: places on, places, largest, localisation, blobbiness; [B, C, 5]."""
+    """Each map in four numbers: places on, places, localisation, blobbiness; [B, C, 4]."""
     if maps.ndim not in (2, 4):
         shape = list(maps.shape)
         raise ValueError(f"feature maps are [B, C, H, W] or [B, C]; this layer computes {shape}")
@@ -217,17 +214,15 @@ def _summary(maps: Tensor) -> Tensor:
     maps = maps[..., None, None] if maps.ndim == 2 else maps
     on = (maps > 0).float().sum((2, 3))  # exact: whole numbers below 2^24
     places = torch.full_like(on, maps.shape[2] * maps.shape[3])
-    parts = [on, places, maps.amax((2, 3)), localisation(maps), blobbiness(maps)]
-    return torch.stack(parts, 2).double()
+    return torch.stack([on, places, localisation(maps), blobbiness(maps)], 2).double()
 
 
 def _gathered(summary: Tensor) -> Statistics:
-    on, places, largest, gathered, blobs = summary.numpy().transpose(2, 0, 1)
+    on, places, gathered, blobs = summary.numpy().transpose(2, 0, 1)
     return Statistics(
         int(places[0, 0]),
         on.sum(0).astype(np.int64),
         (on > 0).sum(0),
-        largest.max(0),
         1 - on.sum(1) / places.sum(1),
         *(torch.from_numpy(values).nanmean(1).numpy() for values in (gathered, blobs)),
     )

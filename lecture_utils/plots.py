@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -158,7 +158,7 @@ def rendered(figure: plt.Figure) -> bytes:
 # --- lecture 2: activations ---------------------------------------------------------------------
 
 
-def feature_maps(maps, shared: bool = True, most: int = 256) -> np.ndarray:
+def feature_maps(maps, shared: bool = True, most: int = 512) -> np.ndarray:
     """The maps [channels, height, width] of one layer as a mosaic; darkest is 0 and less.
 
     Brightest is the layer's highest value if `shared`, else each map's own. At most `most` maps are
@@ -257,3 +257,35 @@ def marked(seen: Sequence, field, ranking, unit: int, side: int = 110) -> np.nda
     pictures, _, rows, columns = (part[unit] for part in ranking)
     boxes = [field.box(row, column) for row, column in zip(rows, columns)]
     return tiles([with_box(seen[p], box, width=4) for p, box in zip(pictures, boxes)], side)
+
+
+# --- lecture 5: occlusion -----------------------------------------------------------------------
+
+
+def class_map(numbers: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
+    """Class numbers [...] as colours, float [..., 3], and the legend {class: colour}.
+
+    The six most frequent classes get a colour each, all others are grey.
+    """
+    found, count = np.unique(numbers, return_counts=True)
+    colours = np.full((*numbers.shape, 3), 0.6)
+    legend = {}
+    for number, colour in zip(found[np.argsort(-count, kind="stable")], COLOURS[:6]):
+        colours[numbers == number] = matplotlib.colors.to_rgb(colour)
+        legend[names[number]] = colour
+    return colours, legend | ({"other": "#999999"} if len(found) > 6 else {})
+
+
+def legend(colours: Mapping[str, str]) -> str:
+    """Coloured squares with their names, as HTML."""
+    return " ".join(f"<b style='color:{c}'>&#9632;</b>&nbsp;{name}" for name, c in colours.items())
+
+
+def bars(names: Sequence[str], probabilities: Sequence[float]) -> str:
+    """Probabilities as bars with numbers behind, as HTML."""
+    rows = "".join(
+        f"<tr><td>{name}&ensp;</td><td style='width:150px'><div style='height:16px;"
+        f"background:{COLOURS[0]};width:{100 * p:.1f}%'></div></td><td>{100 * p:.0f} %</td></tr>"
+        for name, p in zip(names, probabilities)
+    )
+    return f"<table style='font-size:16px'>{rows}</table>"

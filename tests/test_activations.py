@@ -76,12 +76,12 @@ def test_every_pixel_gets_the_unit_whose_centre_is_nearest(field, units, size) -
 
 
 def test_a_unit_lies_where_its_gradient_is() -> None:
+    # average pooling, for a maximum would pass the gradient to one place only
     net = small(
-        nn.Conv2d(3, 2, 5, stride=2, padding=1), nn.MaxPool2d(3, 2), nn.Conv2d(2, 1, 3, padding=1)
+        nn.Conv2d(3, 2, 5, stride=2, padding=1), nn.AvgPool2d(3, 2), nn.Conv2d(2, 1, 3, padding=1)
     )
     for layer in (net.module[0], net.module[2]):
         nn.init.ones_(layer.weight)
-    net.module[1] = nn.AvgPool2d(3, 2)  # the maximum would pass the gradient to one place only
     x = torch.zeros(1, 3, 32, 32, requires_grad=True)
     out = net.module(x)[0, 0]
     field = layers.receptive_field(net, "2")
@@ -92,7 +92,8 @@ def test_a_unit_lies_where_its_gradient_is() -> None:
         one[unit] = 1
         laid, _ = activations.lay(one, field, 32)
         middle = [np.flatnonzero(laid.any(1 - axis)).mean() for axis in (0, 1)]
-        assert np.abs(np.subtract(centre, middle)).max() <= 0.5
+        # a window of 17 pixels has its centre on a pixel, the middle of 4 lies between two
+        assert np.abs(np.subtract(centre, middle)).max() < 0.51
 
 
 def test_a_layer_without_positions_covers_the_whole_picture() -> None:
@@ -161,7 +162,7 @@ def test_merged_statistics_are_those_of_all_at_once(seed, sizes) -> None:
     parts = [activations.measure(part) for part in maps.split(sizes)]
     merged = sum(parts[1:], parts[0])
     whole = activations.measure(maps)
-    for name in ("places", "on", "seen", "largest", "zeros"):
+    for name in ("places", "on", "seen", "zeros"):
         np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
     for name in ("localisation", "blobbiness"):  # sums of floats: the order inside may differ
         np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-5)
@@ -173,7 +174,6 @@ def test_statistics_are_those_of_plain_numpy() -> None:
     assert found.places == 42 and found.pictures == 4
     assert found.on.tolist() == [int((values[:, c] > 0).sum()) for c in range(5)]
     assert found.seen.tolist() == [0, 4, 4, 4, 4]
-    np.testing.assert_array_equal(found.largest, values.max((0, 2, 3)))
     np.testing.assert_allclose(found.zeros, [(v <= 0).mean() for v in values])
     alive = activations.localisation(maps[:, 1:]).mean(1)  # the dead channel has none
     np.testing.assert_allclose(found.localisation, alive, rtol=1e-6)
