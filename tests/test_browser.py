@@ -23,14 +23,14 @@ SETTINGS = {
 }
 
 # Resolves with the milliseconds from the key press to the last change of a picture or text that
-# it brought about, pictures decoded, or with null if nothing changed within a second.
+# it brought about, pictures decoded, or with null if nothing changed within three seconds.
 MEASURE = """
 ([handle, key]) => new Promise(resolve => {
   const explorer = handle.closest('.explorer')
   let start, last = null, pending = 0, quiet
   const settle = () => {
     clearTimeout(quiet)
-    quiet = setTimeout(finish, last === null ? 1000 : 120)
+    quiet = setTimeout(finish, last === null ? 3000 : 120)
   }
   const finish = () => {
     if (pending) return settle()
