@@ -117,7 +117,7 @@ def record(
     Functions are no modules and cannot be recorded: DenseNet's last ReLU is
     `record(...)["features"].relu()`. Raises UnknownLayer, ValueError for a batch of another shape.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     places = {name: resolve(network, name).partition("#") for name in names}
     calls, latest, kept = Counter(), {}, {name: [] for name in names}
 
@@ -127,7 +127,7 @@ def record(
             return
         if not isinstance(output, Tensor):
             raise TypeError(f"{name!r} gives a {type(output).__name__}, not one tensor")
-        value = output.detach() if keep is None else keep(output.detach().clone())
+        value = output.detach() if keep is None else keep(output.detach())
         latest[name] = value.to("cpu", copy=True)  # a copy, for the next layer may overwrite it
 
     with _evaluating(network.module), ExitStack() as hooks:
@@ -139,7 +139,8 @@ def record(
             if not isinstance(images, Tensor) or images.ndim != 4:
                 found = list(images.shape) if isinstance(images, Tensor) else type(images).__name__
                 raise ValueError(f"a batch is a Tensor [B, 3, H, W], or several; this is {found}")
-            calls.clear(), latest.clear()
+            calls.clear()
+            latest.clear()
             network.module(images.to(next(network.module.parameters(), images).device))
             for name in names:
                 if name not in latest:
@@ -199,7 +200,7 @@ class LayerRow:
     """One operation of a network on one picture; sizes in pixels, None where there are none.
 
     `multiply_adds` are those of convolutions and fully connected layers; biases, normalisation,
-    attention and functions count as none. `parameters` are counted at a module's first call;
+    attention and functions count as none. `parameters` are counted where they are first used;
     those that a function uses directly (transformers do) are not. `receptive_field` is the size;
     behind flattening or global pooling it is what the network reads of the picture in all.
     """
@@ -271,8 +272,7 @@ def table(network: Network) -> LayerTable:
     for step in trace(network)[0]:
         layer = step.operation
         named = isinstance(layer, str)
-        own = [] if named or layer in counted else layer.parameters()
-        counted.add(layer)
+        own = {} if named else {id(p): p.numel() for p in layer.parameters()}
         # every output value of these two is one dot product with one filter
         dot = layer.weight[0].numel() if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
         rows.append(
@@ -282,12 +282,13 @@ def table(network: Network) -> LayerTable:
                 kernel=_side(getattr(layer, "kernel_size", None)),
                 stride=_side(getattr(layer, "stride", None)),
                 output_shape=step.shape,
-                parameters=sum(p.numel() for p in own),
+                parameters=sum(own[p] for p in own.keys() - counted),
                 multiply_adds=dot * math.prod(step.shape),
                 receptive_field=step.fields and _side(tuple(axis.size for axis in step.fields)),
                 groups=getattr(layer, "groups", 1),
             )
         )
+        counted |= own.keys()
     return rows
 
 
