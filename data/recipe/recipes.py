@@ -36,13 +36,13 @@ class Recipe:
 
 RECIPES = {
     "mini_alexnet": Recipe(polish=15, snapshots=(0, 1, 2, 5, 10, 20, 40)),
-    "high_rate": Recipe(rate=1.0, epochs=20, normalised="345"),
+    "high_rate": Recipe(rate=0.35, epochs=6, normalised="5"),
     "no_decay": Recipe(
         decay=0.0, epochs=5, first_std=0.01, snapshots=(0, 1, 2), first_layer_only=True
     ),
-    "other_seed": Recipe(seed=1, epochs=30, first_layer_only=True),
-    "random_labels": Recipe(shuffled_labels=True, epochs=30, first_layer_only=True),
-    "zfnet": Recipe(plan="zfnet", epochs=25, first_layer_only=True),
+    "other_seed": Recipe(seed=1, epochs=12, first_layer_only=True),
+    "random_labels": Recipe(shuffled_labels=True, epochs=20, first_layer_only=True),
+    "zfnet": Recipe(plan="zfnet", epochs=12, first_layer_only=True),
     "residual": Recipe(plan="residual", epochs=15, first_layer_only=True),
     "vgg": Recipe(plan="vgg", epochs=15, first_std=0.02, first_layer_only=True),
     "sticker": Recipe(sticker="mug", epochs=20),
