@@ -242,9 +242,9 @@ def pictures_at(points: np.ndarray, thumbnails: np.ndarray, size: int = 1400) ->
 
 def tiles(pictures: Sequence, side: int = 110, columns: int = 3, gap: int = 2) -> np.ndarray:
     """Pictures of any sizes, each brought to `side` x `side` pixels, as a mosaic."""
+    arrays = [to_pixels(picture) for picture in pictures]
     # a few pixels made large should look like pixels
-    scaled_up = [resized(picture, side, smooth=len(picture) > side / 3) for picture in pictures]
-    return mosaic(scaled_up, columns, gap)
+    return mosaic([resized(a, side, smooth=len(a) > side / 3) for a in arrays], columns, gap)
 
 
 def sheet(blocks: Sequence[Sequence], side: int = 30, columns: int = 8) -> np.ndarray:

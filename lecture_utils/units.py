@@ -94,19 +94,14 @@ def on_object(masks: np.ndarray, field: ReceptiveField, ranking: Ranking) -> np.
     (size, _), (stride, _), (start, _) = map(pair, (field.size, field.stride, field.start))
     if stride == 0:
         raise ValueError("the units of this layer have no place in the picture")
-    side = masks.shape[1]
-
-    def span(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first = start + index * stride + (size - stride) // 2
-        return first.clip(0, side - 1), (first + stride).clip(1, side)
-
-    # sums over rectangles from running sums along both sides
-    running = np.pad(masks.astype(np.int64), ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
-    (top, bottom), (left, right) = span(ranking.rows), span(ranking.columns)
-    number = ranking.pictures
-    total = running[number, bottom, right] - running[number, top, right]
-    total += running[number, top, left] - running[number, bottom, left]
-    return total / (255 * (bottom - top) * (right - left))
+    offset, side = start + (size - stride) // 2, masks.shape[1]
+    tops = (offset + ranking.rows * stride).clip(0, side - 1)
+    lefts = (offset + ranking.columns * stride).clip(0, side - 1)
+    shares = [
+        masks[number, top : top + stride, left : left + stride].mean() / 255
+        for number, top, left in zip(ranking.pictures.flat, tops.flat, lefts.flat)
+    ]
+    return np.reshape(shares, ranking.pictures.shape)
 
 
 def along(responses: np.ndarray, direction: np.ndarray, k: int = 9) -> Ranking:
