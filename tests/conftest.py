@@ -1,4 +1,4 @@
-"""One cache for the whole run: what one notebook computed, the next test finds."""
+"""One cache for the whole run, in a temporary folder unless the caller names one."""
 
 import os
 import shutil
@@ -6,8 +6,8 @@ import tempfile
 
 import pytest
 
-CACHE = tempfile.mkdtemp(prefix="lecture_utils_")
-os.environ["LECTURE_UTILS_CACHE"] = CACHE
+TEMPORARY = tempfile.mkdtemp(prefix="lecture_utils_")
+os.environ.setdefault("LECTURE_UTILS_CACHE", TEMPORARY)
 
 report_lines = pytest.StashKey[list]()
 
@@ -30,4 +30,4 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(CACHE, ignore_errors=True)
+    shutil.rmtree(TEMPORARY, ignore_errors=True)

@@ -109,12 +109,12 @@ def browser():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: list[str]) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(240_000)
     errors = []
     page.on(
         "console", lambda message: errors.append(message.text) if message.type == "error" else 0
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(120_000)
     page.goto(f"{jupyterlab}/lab/tree/notebooks/{path.name}")
     page.wait_for_selector(".jp-NotebookPanel-toolbar")
     page.wait_for_function(
