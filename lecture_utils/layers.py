@@ -127,7 +127,7 @@ def record(
             return
         if not isinstance(output, Tensor):
             raise TypeError(f"{name!r} gives a {type(output).__name__}, not one tensor")
-        value = output.detach() if keep is None else keep(output.detach())
+        value = output.detach() if keep is None else keep(output.detach().clone())
         latest[name] = value.to("cpu", copy=True)  # a copy, for the next layer may overwrite it
 
     with _evaluating(network.module), ExitStack() as hooks:
