@@ -13,9 +13,9 @@ from scipy import ndimage
 from tqdm.auto import tqdm
 
 from lecture_utils import images, store
-from lecture_utils.incremental import evaluating
 from lecture_utils.models import Network
 from lecture_utils.occlusion import Sweep, filling, growing, seen
+from lecture_utils.plain import evaluating
 
 VERSION = 1  # of the numbers in the cache; raise it when they would come out differently
 
@@ -217,3 +217,39 @@ def curve(
     batch = torch.stack([torch.where(rank < count, end, start) for count in counts.tolist()])
     with evaluating(network.module):
         return network.module(batch).softmax(1)[:, target].numpy()
+
+
+def curves(
+    network: Network,
+    pictures: Sequence[images.Picture],
+    size: int = 32,
+    step: int = 16,
+    fill: str = "blur",
+    steps: int = 10,
+) -> dict[str, np.ndarray]:
+    """Deletion and insertion curves in three orders; kept on disk.
+
+    Returns:
+        `evidence deletion`: [pictures, steps + 1], see `curve`, by the fall of the logit
+        (`per_pixel`); also for the orders `centre`, outwards from the middle, and `random`; also
+        for `insertion`.
+    """
+    key = f"evidence.curves {VERSION} {network.fingerprint()} {images.fingerprint(pictures)}"
+    key += f" {(size, step, fill, steps)}"
+    if (kept := store.load(key)) is not None:
+        return kept
+    side = network.input_size
+    away = np.hypot(*np.mgrid[0.5 - side / 2 : side / 2, 0.5 - side / 2 : side / 2])
+    orders = {"centre": -away, "random": np.random.default_rng(0).random(away.shape)}
+    found = {}
+    for picture in tqdm(pictures, desc="pictures", leave=False):
+        (*_, sweep) = growing(network, picture, size, step, fill)
+        target = target_class(network, picture, sweep.clean_logits)
+        orders["evidence"] = per_pixel(sweep, drop(sweep, target))
+        for name, order in orders.items():
+            for kind in ("deletion", "insertion"):
+                values = curve(network, picture, order, target, steps, fill, kind == "insertion")
+                found.setdefault(f"{name} {kind}", []).append(values)
+    result = {name: np.stack(values) for name, values in found.items()}
+    store.save(key, result)
+    return result

@@ -8,17 +8,14 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
-import functools
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils import layers
-from lecture_utils.models import Network
+from lecture_utils.plain import map_sums
 from lecture_utils.windows import Slide, Window, look, sliding, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
@@ -44,7 +41,7 @@ class Incremental:
             `layers.resolve` names them.
 
     Attributes:
-        clean_output, clean_totals: for the unchanged picture, as `run` gives them.
+        clean: what `run` would give for the unchanged picture.
         largest: numbers in the largest stack of feature maps of one picture.
         multiply_adds: of the convolutions and fully connected layers in all runs so far;
             plain_multiply_adds: of one plain pass.
@@ -55,16 +52,19 @@ class Incremental:
 
     def __init__(self, module: nn.Module, image: Tensor, watch: Iterable[str] = ()):
         self.steps = _trace(module)
-        self.clean: dict[fx.Node, object] = {}
+        self.values: dict[fx.Node, object] = {}
         with torch.no_grad():
-            self.clean_output = _CleanPass(self.steps, self.clean).run(image[None])
+            output = _CleanPass(self.steps, self.values).run(image[None])
+        called = [node for node in self.values if node.op == "call_module"]
+        slides = {node: sliding(self.steps.get_submodule(node.target)) for node in called}
+        self.slides = {node: slide for node, slide in slides.items() if slide is not None}
         self.watched = [self._step(path) for path in watch]
-        self.clean_totals = [map_sums(self.clean[step]) for step in self.watched]
-        tensors = [value for value in self.clean.values() if isinstance(value, Tensor)]
+        self.clean = output, [map_sums(self.values[step]) for step in self.watched]
+        tensors = [value for value in self.values.values() if isinstance(value, Tensor)]
         self.largest = max(value.numel() for value in tensors)
         self.multiply_adds = 0
         self.plain_multiply_adds = sum(
-            _multiply_adds(self.steps, step, value) for step, value in self.clean.items()
+            _multiply_adds(self.steps, step, value) for step, value in self.values.items()
         )
 
     def run(self, window: Window) -> tuple[Tensor, list[Tensor]]:
@@ -76,69 +76,21 @@ class Incremental:
         Returns:
             Also, for each watched module, the sums of its feature maps, [B, maps].
         """
-        windowed = _WindowedPass(self.steps, self.clean, self.watched)
+        windowed = _WindowedPass(self)
         with torch.no_grad():
             output = windowed.run(window)
         self.multiply_adds += windowed.multiply_adds
-        return output, [
-            windowed.totals.get(step, map_sums(self.clean[step])) for step in self.watched
-        ]
+        return output, [windowed.totals[step] for step in self.watched]
 
     def _step(self, path: str) -> fx.Node:
         """The step that gives a module's output: the last one inside it."""
         path, _, call = path.partition("#")
-        found = [node for node in self.clean if path in _modules_around(node)]
+        found = [node for node in self.values if path in _modules_around(node)]
         if call:  # `relu#1`: the first time that the module runs
             found = [node for node in found if node.target == path][: int(call)]
         if not found:
             raise KeyError(f"{path!r} takes no part in the forward pass")
         return found[-1]
-
-
-class Plain:
-    """The same interface, with a plain pass over every whole picture: for all else, and to compare.
-
-    `names`: the watched layers, as `layers.record` takes them; it raises UnknownLayer.
-    """
-
-    multiply_adds = plain_multiply_adds = 0  # not counted
-    largest = 10_000_000  # not known; large enough for small batches
-
-    def __init__(self, network: Network, image: Tensor, names: list[str]):
-        self.network, self.image, self.names = network, image, names
-        self.clean_output, self.clean_totals = self._pass(image[None])
-
-    def run(self, window: Window) -> tuple[Tensor, list[Tensor]]:
-        """As `Incremental.run`."""
-        batch = self.image.repeat(len(window.value), 1, 1, 1)
-        height, width = window.value.shape[2:]
-        for image, value, top, left in zip(batch, window.value, window.top, window.left):
-            image[:, top : top + height, left : left + width] = value
-        return self._pass(batch)
-
-    def _pass(self, batch: Tensor) -> tuple[Tensor, list[Tensor]]:
-        record = functools.partial(layers.record, self.network, batch, keep=map_sums)
-        sums = record(self.names).values() if self.names else []
-        return self.network.module(batch), list(sums)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every part has its training flag back."""
-    flags = {part: part.training for part in module.modules()}
-    try:
-        for part in flags:
-            part.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in flags.items():
-            part.training = training
-
-
-def map_sums(maps: Tensor) -> Tensor:
-    """Sum of each feature map over its positions: [B, maps, ...] -> [B, maps]."""
-    return maps.flatten(2).sum(2) if maps.ndim > 2 else maps
 
 
 # --- the network as a list of steps -------------------------------------------------------------
@@ -204,10 +156,9 @@ class _CleanPass(fx.Interpreter):
 class _WindowedPass(fx.Interpreter):
     """A pass in which a step's value is a `Window`, or a whole batch once the window is the map."""
 
-    def __init__(self, steps: fx.GraphModule, clean: dict, wanted: list[fx.Node]):
-        super().__init__(steps)
-        self.clean = clean
-        self.wanted = wanted
+    def __init__(self, network: Incremental):
+        super().__init__(network.steps)
+        self.clean, self.slides, self.wanted = network.values, network.slides, network.watched
         self.changed: set[fx.Node] = set()
         self.totals: dict[fx.Node, Tensor] = {}
         self.multiply_adds = 0
@@ -217,8 +168,6 @@ class _WindowedPass(fx.Interpreter):
             return self.clean[node]
         self.changed.add(node)
         value = self._compute(node)
-        result = value.value if isinstance(value, Window) else value
-        self.multiply_adds += _multiply_adds(self.module, node, result)
         if node in self.wanted:
             self.totals[node] = self._total(node, value)
         return value
@@ -228,12 +177,13 @@ class _WindowedPass(fx.Interpreter):
             return super().run_node(node)
         windows = [self.env[source] for source in node.all_input_nodes if source in self.changed]
         if all(isinstance(window, Window) for window in windows):
-            layer = self.submodules[node.target] if node.op == "call_module" else None
-            if (slide := sliding(layer)) is not None:
-                return self._slid(node, slide, windows[0])
+            if node in self.slides:
+                return self._slid(node, self.slides[node], windows[0])
             if self._is_local(node):
                 return self._local(node, windows)
-        return self._apply(node, self._whole)
+        value = self._apply(node, self._whole)
+        self.multiply_adds += _multiply_adds(self.module, node, value)
+        return value
 
     def _apply(self, node: fx.Node, get: Callable[[fx.Node], object]):
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), get)
@@ -280,14 +230,29 @@ class _WindowedPass(fx.Interpreter):
         rows, columns = self.clean[node].shape[2:]
         top, height = slide.reached(0, window.top, window.value.shape[2], rows)
         left, width = slide.reached(1, window.left, window.value.shape[3], columns)
-        source = self.clean[node.all_input_nodes[0]]
-        first_row, seen_rows = slide.needed(0, top, height)
-        first_column, seen_columns = slide.needed(1, left, width)
-        patch = look(
-            source, window, first_row, first_column, seen_rows, seen_columns, slide.outside
-        )
-        value = slide.apply(patch)
+        before = self.clean[node.all_input_nodes[0]]
+        if slide.effect is not None:
+            value = self._added(node, slide, before, window, (top, left, height, width))
+        else:
+            first_row, seen_rows = slide.needed(0, top, height)
+            first_column, seen_columns = slide.needed(1, left, width)
+            place = (first_row, first_column, seen_rows, seen_columns)
+            value = slide.apply(look(before, window, *place, slide.outside))
+            self.multiply_adds += _multiply_adds(self.module, node, value)
         return value if (height, width) == (rows, columns) else Window(value, top, left)
+
+    def _added(
+        self, node: fx.Node, slide: Slide, before: Tensor, window: Window, place: tuple
+    ) -> Tensor:
+        """The clean outputs and what the difference of the inputs adds: no surroundings needed."""
+        there = (window.top, window.left, *window.value.shape[2:])
+        difference = window.value - look(before, None, *there)
+        top, left = slide.first(0, window.top), slide.first(1, window.left)
+        effect = Window(slide.effect(difference), top, left)
+        weight = self.submodules[node.target].weight
+        self.multiply_adds += difference[:, 0].numel() * weight.numel()
+        clean = self.clean[node]
+        return look(clean, None, *place) + look(torch.zeros_like(clean), effect, *place)
 
     def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
         if isinstance(value, Tensor):

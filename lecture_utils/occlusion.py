@@ -20,13 +20,15 @@ from tqdm.auto import tqdm
 
 from lecture_utils import layers as layer_tools
 from lecture_utils import store
-from lecture_utils.incremental import Incremental, Plain, evaluating
+from lecture_utils.incremental import Incremental
 from lecture_utils.models import Network
+from lecture_utils.plain import Plain, evaluating
 from lecture_utils.windows import Window, covered
 
 VERSION = 1  # of the numbers in the cache; raise it when they would come out differently
 FILLS = ("grey", "mean", "blur", "noise")
-BLOCK = 6  # squares a side that go through the network together: neighbours have like windows
+COARSE = 5  # squares a side in the first, coarse look
+BLOCK = 20  # squares a side that go through the network together, if memory allows
 LARGEST_BATCH = 1.5e8  # numbers in one batch of the largest stack of feature maps (600 MB)
 SUMS = ("totals", "clean_totals")  # what a Sweep has one array a layer of
 TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest logit
@@ -209,7 +211,8 @@ def growing(
     with evaluating(network.module):
         trial = covered(picture, under, middle, middle, size)
         engine, method = _engine(network, picture, names, trial)
-    clean_logits, clean_sums = engine.clean_output[0].numpy(), engine.clean_totals
+        clean_logits, clean_sums = engine.clean
+    clean_logits = clean_logits[0].numpy()
     logits = np.full((count, count, len(clean_logits)), np.nan, np.float32)
     totals = {
         name: np.full((count, count, sums.shape[1]), np.nan, np.float32)
@@ -238,7 +241,7 @@ def _blocks(count: int, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows and columns of the squares to be computed together: coarse ones, then neighbours."""
     side = max(1, min(side, BLOCK))
     todo = np.ones((count, count), bool)
-    coarse = np.unique(np.linspace(0, count - 1, min(side, count)).round().astype(int))
+    coarse = np.unique(np.linspace(0, count - 1, min(side, COARSE)).round().astype(int))
     spans = [slice(start, start + side) for start in range(0, count, side)]
     for rows, columns in [(np.ix_(coarse, coarse)), *((a, b) for a in spans for b in spans)]:
         chosen = np.zeros_like(todo)

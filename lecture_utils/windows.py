@@ -64,18 +64,21 @@ def look(
     Returns:
         Tensor [B, maps, height, width], channels last, so that one position is one row to copy.
     """
+    if window is not None and window.value.shape[2:] == (height, width):
+        if torch.equal(top, window.top) and torch.equal(left, window.left):
+            return window.value
     maps, rows, columns = clean.shape[1:]
     y = (top[:, None] + torch.arange(height))[:, :, None]
     x = (left[:, None] + torch.arange(width))[:, None, :]
-    there = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+    there = ((y >= 0) & (y < rows)) & ((x >= 0) & (x < columns))
     index = torch.where(there, y * columns + x, rows * columns)
     table = [_as_rows(clean), clean.new_full((1, maps), outside)]
     if window is not None:
         _, _, high, wide = window.value.shape
         y, x = y - window.top[:, None, None], x - window.left[:, None, None]
-        changed = (y >= 0) & (y < high) & (x >= 0) & (x < wide)
+        changed = ((y >= 0) & (y < high)) & ((x >= 0) & (x < wide))
         start = rows * columns + 1 + torch.arange(len(top))[:, None, None] * high * wide
-        index = torch.where(changed, start + y * wide + x, index)
+        index = torch.where(changed, (start + y * wide) + x, index)
         table.append(_as_rows(window.value))
     found = torch.cat(table).index_select(0, index.flatten())
     return found.view(len(top), height, width, maps).permute(0, 3, 1, 2)
@@ -103,13 +106,19 @@ class Slide:
     dilation: tuple[int, int]
     outside: float  # the value of padding
     apply: Callable[[Tensor], Tensor]  # without padding
+    # what a difference of inputs adds to all outputs that see it; None if it does not simply add
+    effect: Callable[[Tensor], Tensor] | None = None
+
+    def first(self, axis: int, pixel: Tensor) -> Tensor:
+        """The first output that sees an input; below 0 if that would lie outside."""
+        span, stride = (self.kernel[axis] - 1) * self.dilation[axis], self.stride[axis]
+        return (pixel + self.padding[axis] - span + stride - 1) // stride
 
     def reached(self, axis: int, first: Tensor, size: int, count: int) -> tuple[Tensor, int]:
         """Which of `count` outputs see inputs `first` to `first + size`: (first, how many)."""
-        span = (self.kernel[axis] - 1) * self.dilation[axis]
-        stride, padding = self.stride[axis], self.padding[axis]
-        start = ((first + padding - span + stride - 1) // stride).clamp(0, count - 1)
-        stop = ((first + size - 1 + padding) // stride).clamp(0, count - 1) + 1
+        start = self.first(axis, first).clamp(0, count - 1)
+        last = (first + size - 1 + self.padding[axis]) // self.stride[axis]
+        stop = last.clamp(0, count - 1) + 1
         size = max(1, int((stop - start).max()))
         return start.clamp(max=count - size), size
 
@@ -125,9 +134,17 @@ def sliding(layer: nn.Module) -> Slide | None:
     if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
         if isinstance(layer.padding, str):
             return None
-        settings = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
-        apply = partial(F.conv2d, weight=layer.weight, bias=layer.bias, **settings)
-        return Slide(layer.kernel_size, layer.stride, layer.padding, layer.dilation, 0.0, apply)
+        settings = {
+            "weight": layer.weight.contiguous(memory_format=torch.channels_last),
+            **{name: getattr(layer, name) for name in ("stride", "dilation", "groups")},
+        }
+        apply = partial(F.conv2d, bias=layer.bias, **settings)
+        effect = None
+        if layer.stride == (1, 1):
+            span = [(k - 1) * d for k, d in zip(layer.kernel_size, layer.dilation)]
+            effect = partial(F.conv2d, padding=span, **settings)
+        sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        return Slide(*sizes, 0.0, apply, effect)
     if isinstance(layer, nn.MaxPool2d) and not layer.return_indices:
         kernel, stride, padding, dilation = (
             pair(number)

@@ -1,0 +1,62 @@
+"""Plain passes over whole pictures: the reference for `incremental`, and its substitute."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lecture_utils import layers
+from lecture_utils.models import Network
+from lecture_utils.windows import Window
+
+
+class Plain:
+    """What `Incremental` does, with a plain pass over every whole picture.
+
+    `names`: the watched layers, as `layers.record` takes them; it raises UnknownLayer.
+    """
+
+    multiply_adds = plain_multiply_adds = 0  # not counted
+    largest = 10_000_000  # not known; large enough for small batches
+
+    def __init__(self, network: Network, image: Tensor, names: list[str]):
+        self.network, self.image, self.names = network, image, names
+
+    @functools.cached_property
+    def clean(self) -> tuple[Tensor, list[Tensor]]:
+        """As `run`, for the unchanged picture."""
+        return self._pass(self.image[None])
+
+    def run(self, window: Window) -> tuple[Tensor, list[Tensor]]:
+        """As `Incremental.run`."""
+        batch = self.image.repeat(len(window.value), 1, 1, 1)
+        height, width = window.value.shape[2:]
+        for image, value, top, left in zip(batch, window.value, window.top, window.left):
+            image[:, top : top + height, left : left + width] = value
+        return self._pass(batch)
+
+    def _pass(self, batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+        record = functools.partial(layers.record, self.network, batch, keep=map_sums)
+        sums = record(self.names).values() if self.names else []
+        return self.network.module(batch), list(sums)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every part has its training flag back."""
+    flags = {part: part.training for part in module.modules()}
+    try:
+        for part in flags:
+            part.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in flags.items():
+            part.training = training
+
+
+def map_sums(maps: Tensor) -> Tensor:
+    """Sum of each feature map over its positions: [B, maps, ...] -> [B, maps]."""
+    return maps.flatten(2).sum(2) if maps.ndim > 2 else maps
