@@ -39,7 +39,7 @@ MEASURE = """
   }
   const watcher = new MutationObserver(changes => {
     for (const {target} of changes) {
-      if (target.closest?.('.widget-inline-hbox')) continue  // the slider itself
+      if (target.closest?.('.widget-slider')) continue  // the slider itself
       last = performance.now()
       if (target.tagName === 'IMG') {
         pending += 1
