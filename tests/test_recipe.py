@@ -211,10 +211,17 @@ def test_the_check_finds_a_changed_picture(tmp_path, monkeypatch):
     pretend = PretendTracer()
     monkeypatch.setattr(render, "tracer", lambda size: pretend)
     render.render_all([("mug", 0)], tmp_path)
-    assert check.compare(pretend, tmp_path, "mug", 0) == (0, 0)
-    picture_path, _ = render.paths(tmp_path, "mug", 0)
-    Image.fromarray(np.full((8, 8, 3), 109, np.uint8)).save(picture_path, quality=90)
-    assert check.compare(pretend, tmp_path, "mug", 0)[0] == pytest.approx(10, abs=2)
+    assert check.compare(pretend, tmp_path, "mug", 0).allowed
+    picture_path, mask_path = render.paths(tmp_path, "mug", 0)
+    Image.fromarray(np.full((8, 8, 3), 104, np.uint8)).save(picture_path, quality=90)
+    changed = check.compare(pretend, tmp_path, "mug", 0)
+    assert changed.farther == 1 and changed.mask == 0 and not changed.allowed
+    picture_path.unlink()
+    mask_path.unlink()
+    render.render_all([("mug", 0)], tmp_path)
+    Image.fromarray(np.full((8, 8), 200, np.uint8)).save(mask_path)
+    changed = check.compare(pretend, tmp_path, "mug", 0)
+    assert changed.largest == 0 and changed.mask == 55 and not changed.allowed
 
 
 def test_the_check_is_skipped_with_a_reason_where_packages_are_missing(monkeypatch, capsys):

@@ -1,8 +1,11 @@
 """Are the committed pictures those that this recipe makes? `python -m data.recipe.check`
 
-Renders a sample of the gallery anew and compares pictures and masks. JPEG and another processor
-may move a grey level or two, more is a mistake. Exits with 1 then, and with 0 and a line that
-says why where the renderer's packages are missing.
+Renders a sample of the gallery anew and compares pictures and masks. On another processor a few
+rays of a picture may take another side of an edge; that changes single grey levels by one before
+the picture is compressed, and by a few within blocks of 8 x 8 pixels after it, where JPEG rounds
+the other way. So nearly all values must agree within 2 grey levels, and all within 12; masks
+within 2. Exits with 1 if not, and with 0 and a line that says why where the renderer's packages
+are missing.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,6 +24,8 @@ from .render import GALLERY, jpeg, paths
 from .tracer import Tracer, missing
 
 ALLOWED = 2  # grey levels
+FARTHER = 0.005  # the share of a picture's values that may be farther off than that
+FARTHEST = 12  # but none farther than this
 
 
 def pixels(file) -> np.ndarray:
@@ -27,19 +33,25 @@ def pixels(file) -> np.ndarray:
     return np.array(Image.open(file)).astype(int)
 
 
-def difference(first: np.ndarray, second: np.ndarray) -> int:
-    """The largest difference in grey levels, 255 if the sizes differ."""
-    return int(np.abs(first - second).max()) if first.shape == second.shape else 255
+class Difference(NamedTuple):
+    """How far a picture is from the committed one, in grey levels."""
+
+    largest: int
+    farther: float  # the share of its values that are off by more than ALLOWED
+    mask: int  # the largest difference of the masks
+
+    @property
+    def allowed(self) -> bool:
+        return self.largest <= FARTHEST and self.farther <= FARTHER and self.mask <= ALLOWED
 
 
-def compare(tracer: Tracer, folder: Path, name: str, index: int) -> tuple[int, int]:
-    """The largest differences of the picture and of the mask from the committed ones."""
+def compare(tracer: Tracer, folder: Path, name: str, index: int) -> Difference:
+    """Render one picture and compare it with the committed one; ValueError if sizes differ."""
     picture, mask = tracer.render(name, index)
     picture_path, mask_path = paths(folder, name, index)
-    return (
-        difference(pixels(BytesIO(jpeg(picture))), pixels(picture_path)),
-        difference(mask.astype(int), pixels(mask_path)),
-    )
+    off = np.abs(pixels(BytesIO(jpeg(picture))) - pixels(picture_path))
+    mask_off = np.abs(mask.astype(int) - pixels(mask_path))
+    return Difference(int(off.max()), float((off > ALLOWED).mean()), int(mask_off.max()))
 
 
 def choose(folder: Path, count: int, seed: int) -> list[tuple[str, int]]:
@@ -69,17 +81,22 @@ def main() -> None:
 
     tracer = Tracer()
     wrong = 0
-    print("class       index  picture  mask  seconds   (largest differences in grey levels)")
+    print("largest differences in grey levels, and how many values are off by more than 2")
+    print("class       index  picture  more than 2  mask  seconds")
     for name, index in sample:
         start = time.perf_counter()
-        picture, mask = compare(tracer, options.gallery, name, index)
+        found = compare(tracer, options.gallery, name, index)
         seconds = time.perf_counter() - start
-        verdict = "" if max(picture, mask) <= ALLOWED else "   DIFFERS"
-        wrong += bool(verdict)
-        print(f"{name:<10} {index:>6} {picture:>8} {mask:>5} {seconds:>8.1f}{verdict}", flush=True)
+        verdict = "" if found.allowed else "   DIFFERS"
+        wrong += not found.allowed
+        print(
+            f"{name:<10} {index:>6} {found.largest:>8} {found.farther:>12.2%} {found.mask:>5} "
+            f"{seconds:>8.1f}{verdict}",
+            flush=True,
+        )
     if wrong:
         sys.exit(f"{wrong} of {len(sample)} pictures are not those of the recipe")
-    print(f"all {len(sample)} pictures are those of the recipe (within {ALLOWED} grey levels)")
+    print(f"all {len(sample)} pictures are those of the recipe")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from .textures import SIZE as TEXTURE_SIZE
 
 SIZE, SAMPLES = 160, 20  # pixels along a side and paths per pixel of the committed pictures
 MASK_SAMPLES = 8
+EMPTY_TRIANGLE = [[0, 0, -60]] * 3  # which no ray can meet
 PACKAGES = {"mitsuba": "mitsuba", "pyoidn": "pyoidn", "skimage": "scikit-image", "scipy": "scipy"}
 OLDEST_LLVM = 17  # 14 is refused, 15 and 16 abort while they compile
 LLVM_FOLDERS = [
@@ -186,7 +187,7 @@ class Tracer:
         return {"type": "twosided", "surface": surface}
 
     def _blank(self, name: str, surface: dict, textured: bool = False):
-        """A mesh of one triangle, out of sight, with the attributes it will need."""
+        """A mesh of one empty triangle, with the attributes it will need."""
         mi = self.mitsuba
         properties = mi.Properties()
         properties["surface"] = mi.load_dict(surface)
@@ -197,8 +198,7 @@ class Tracer:
             for attribute in ("roughness", "metallic", "clearcoat"):
                 mesh.add_attribute(f"vertex_{attribute}", 1, np.zeros(3, np.float32))
         parameters = mi.traverse(mesh)
-        corners = [[0, 0, -60], [1, 0, -60], [0, 1, -60]]
-        parameters["vertex_positions"] = np.array(corners, np.float32).ravel()
+        parameters["vertex_positions"] = np.array(EMPTY_TRIANGLE, np.float32).ravel()
         parameters["vertex_normals"] = np.array([0, 0, 1] * 3, np.float32)
         parameters["faces"] = np.array([0, 1, 2], np.uint32)
         if textured:
@@ -207,19 +207,32 @@ class Tracer:
         return mesh
 
     def _fill(self, scene: Scene) -> None:
+        self._clear()
         self._put_painted("object", scene.model.mesh)
         self._put_painted("clutter", scene.clutter)
         self._put_textured("ground", scene.ground)
         if scene.wall:
             self._put_textured("wall", scene.wall)
-        else:
-            self._put_mesh("wall", _out_of_sight())
-            self.parameters["wall.vertex_texcoords"] = np.zeros(8, np.float32)
         sky = scene.environment
         if self.parameters["sky.data"].shape[1] == WIDTH + 1:  # repeats its first column
             sky = np.concatenate([sky, sky[:, :1]], 1)
         self.parameters["sky.data"] = self.mitsuba.TensorXf(sky.astype(np.float32))
         self._point_camera(scene)
+        self.parameters.update()
+
+    def _clear(self) -> None:
+        """Put an empty triangle in place of every mesh.
+
+        Without this the search tree for rays is fitted to the new meshes from that of the picture
+        before, and a ray that meets an edge may take one side of it or the other: the picture
+        would depend, by a grey level here and there, on what was rendered before it.
+        """
+        triangle = Mesh(EMPTY_TRIANGLE, [[0, 1, 2]])
+        for name in ("object", "clutter"):
+            self._put_painted(name, triangle)
+        for name in ("ground", "wall"):
+            self._put_mesh(name, triangle)
+            self.parameters[f"{name}.vertex_texcoords"] = np.zeros(6, np.float32)
         self.parameters.update()
 
     def _put_mesh(self, name: str, mesh: Mesh) -> None:
@@ -259,9 +272,3 @@ class Tracer:
         parameters["camera.x_fov"] = float(view.field_of_view)
         parameters["camera.aperture_radius"] = dr.opaque(mi.Float, float(lens.aperture_radius))
         parameters["camera.focus_distance"] = dr.opaque(mi.Float, float(lens.focus_distance))
-
-
-def _out_of_sight() -> Mesh:
-    """A square far below the ground, in place of a wall."""
-    corners = [[0, 0, -60], [1, 0, -60], [0, 1, -60], [1, 1, -60]]
-    return Mesh(np.array(corners), [[0, 1, 3], [0, 3, 2]])
