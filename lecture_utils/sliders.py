@@ -90,8 +90,9 @@ class Explorer(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         bundle["text/plain"] = f"Run this cell to move: {names}"
         if stills:
-            file = io.BytesIO()
-            Image.fromarray(plots.beside(stills)).save(file, "JPEG", quality=85)
+            file, picture = io.BytesIO(), Image.fromarray(plots.beside(stills))
+            picture.thumbnail((900, 900))  # pixels; a notebook with many stays small
+            picture.save(file, "JPEG", quality=75)
             bundle["image/jpeg"] = file.getvalue()
         return bundle
 

@@ -13,7 +13,7 @@ from lecture_utils import check, images, store
 
 ROOT = store.DATA.parent
 PUBLISHED = ("miniatures", "weights")
-KINDS = {".jpg", ".png", ".csv", ".json", ".safetensors"}
+KINDS = {".jpg", ".png", ".csv", ".npz", ".safetensors"}
 LARGEST = 65e6  # bytes below data/
 
 
@@ -87,6 +87,9 @@ def test_data_is_small_and_holds_nothing_that_runs_when_it_is_read() -> None:
     for file in published_files():
         if file.suffix == ".safetensors":  # eight bytes of length, then JSON: no pickle
             assert file.open("rb").read(9)[8:] == b"{"
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                assert all(arrays[name].dtype != object for name in arrays.files)
 
 
 # --- packages -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tests.execute import stable
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 14  # lines
-LARGEST = 1.5e6  # bytes
+LARGEST = 1.5 * 2**20  # bytes
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|href=[\"']([^\"']+)")
 
 

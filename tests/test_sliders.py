@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import ipywidgets
@@ -21,13 +24,21 @@ NOTEBOOKS = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
 # a kernel that reaches nothing but this computer, with a home nobody can write to
 OFFLINE = """
 import socket
-_connect = socket.socket.connect
+
+HERE = ("127.0.0.1", "::1", "localhost")
+_connect, _look_up = socket.socket.connect, socket.getaddrinfo
+
 def connect(self, address):
-    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+    if self.family != socket.AF_UNIX and address[0] not in HERE:
         raise OSError(f"this test runs without network, {address} was asked for")
     return _connect(self, address)
-socket.socket.connect = socket.socket.connect_ex = connect
-socket.getaddrinfo = lambda *args, **kwargs: connect(socket.socket(), args)
+
+def look_up(host, *rest, **options):
+    if host not in HERE:
+        raise OSError(f"this test runs without network, {host} was asked for")
+    return _look_up(host, *rest, **options)
+
+socket.socket.connect, socket.getaddrinfo = connect, look_up
 """
 NO_HOME = "/dev/null/home"  # not even root can make it
 
@@ -54,6 +65,23 @@ def test_every_slider_of_every_notebook(path: Path) -> None:
     assert [result for result in results if result["dead"]] == [], "controls that change nothing"
     if any("explore(" in cell.source for cell in notebook.cells[:-1]):
         assert results, "the notebook makes explorers, but none was found"
+
+
+def test_the_sweep_itself_finds_errors_and_dead_controls() -> None:
+    sweep = runpy.run_path(str(HERE / "sweep.py"))["sweep"]
+    view = sliders.explore(lambda n, idle: str(1 / (n - 99)), n=range(100), idle=[1, 2])
+    found = sweep(view)
+    assert found["dead"] == ["idle"]
+    assert any("ZeroDivisionError" in text for text in found["errors"])
+    fine = sliders.explore(lambda n, tick: f"{n} {tick}", n=range(100), tick=True)
+    assert sweep(fine) == {"controls": ["n", "tick"], "errors": [], "dead": []}
+    assert (fine.controls["n"].value, fine.controls["tick"].value) == (0, True)
+
+
+def test_the_sweep_has_no_network() -> None:
+    code = OFFLINE + "import urllib.request; urllib.request.urlopen('http://example.org')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode and "without network" in run.stderr
 
 
 # --- sliders.explore ----------------------------------------------------------------------------
