@@ -195,7 +195,7 @@ def census(
             for name in names
         }
     total = {}
-    for batch in network.batches(progress(pictures), 25):
+    for batch in network.batches(progress(pictures), 10):  # few, so that they fit the cache
         for name, summary in layers.record(network, batch, names, keep=_summary).items():
             part = _gathered(summary)
             total[name] = total[name] + part if name in total else part

@@ -34,7 +34,7 @@ def main(count: int = 1400) -> None:
 
     def bare() -> None:
         with torch.inference_mode():
-            for batch in network.batches(pictures, 25):
+            for batch in network.batches(pictures, 10):
                 network.module(batch)
 
     bare()
