@@ -18,6 +18,7 @@ from lecture_utils.models import Network
 
 __all__ = [
     "GaborFit",
+    "as_array",
     "colour_share",
     "energy",
     "extremes",
