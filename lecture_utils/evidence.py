@@ -196,7 +196,7 @@ def curve(
     importance: np.ndarray,
     target: int,
     steps: int = 10,
-    fill: str = "grey",
+    fill: object = "grey",
     insert: bool = False,
 ) -> np.ndarray:
     """Probability of one class while pixels are covered, most important first.
@@ -243,12 +243,13 @@ def curves(
     orders = {"centre": -away, "random": np.random.default_rng(0).random(away.shape)}
     found = {}
     for picture in tqdm(pictures, desc="pictures", leave=False):
-        (*_, sweep) = growing(network, picture, size, step, fill)
+        under = filling(network, picture, fill)
+        (*_, sweep) = growing(network, picture, size, step, under)
         target = target_class(network, picture, sweep.clean_logits)
         orders["evidence"] = per_pixel(sweep, drop(sweep, target))
         for name, order in orders.items():
             for kind in ("deletion", "insertion"):
-                values = curve(network, picture, order, target, steps, fill, kind == "insertion")
+                values = curve(network, picture, order, target, steps, under, kind == "insertion")
                 found.setdefault(f"{name} {kind}", []).append(values)
     result = {name: np.stack(values) for name, values in found.items()}
     store.save(key, result)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 from tqdm.auto import tqdm
 
 from lecture_utils import layers as layer_tools
@@ -128,7 +128,7 @@ def filling(network: Network, image: object, fill: object = "grey", seed: int = 
     if fill == "mean":
         return picture.mean((1, 2), keepdim=True).expand_as(picture)
     if fill == "blur":
-        return gaussian_blur(picture, side // 4 * 2 + 1, side / 16)
+        return torch.from_numpy(ndimage.gaussian_filter(picture.numpy(), (0, side / 16, side / 16)))
     if fill == "noise":
         pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
         return network.preprocess(Image.fromarray(pixels))
