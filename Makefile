@@ -11,7 +11,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 .PHONY: lab test notebooks bench recipe-check clean
 
 lab: .venv/lab-ready
-	$(RUN) jupyterlab --ServerApp.root_dir=. \
+	$(RUN) jupyterlab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
 	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 test: .venv/test-ready
