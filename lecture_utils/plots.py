@@ -216,13 +216,13 @@ def dots(
     if query is not None:
         x, y = places[query]
         pen.ellipse((x - 14, y - 14, x + 14, y + 14), "white", "black", 5)
-    font = ImageFont.load_default(24)
+    font = ImageFont.load_default(28)
     for kind, name in enumerate(names):
         across, down = places[number == kind].T
         width = font.getlength(str(name)) / 2 + 4  # above its class, and not beyond the edge
         spot = (
             np.clip(np.median(across), width, size - width),
-            max(np.percentile(down, 15) - 14, 28),
+            max(np.percentile(down, 15) - 14, 32),
         )
         pen.text(spot, str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
     return np.asarray(sheet)
