@@ -115,8 +115,9 @@ def judge(
         the square that takes most from the logit (probability) have its middle on the object?
         `centre`: is the middle of the picture object? `chance`: part of the places on object.
         `share`: of the evidence (`per_pixel`) on the object, `area`: of the picture. `changed`:
-        part of the places that change the answer. `row`, `column`: the deciding place, in
-        pixels; with a layer also `map`, `map_row`, `map_column`.
+        part of the places that change the answer. `fall`: of the logit at the deciding place
+        `row`, `column` (in pixels). With a layer also `map`, its number, `map_row`, `map_column`,
+        where it loses most, and `map_fall`, the part of its total that it loses there.
     """
     key = f"evidence.judge {VERSION} {network.fingerprint()} {images.fingerprint(pictures)}"
     key += f" {(size, step, fill, layer)}"
@@ -149,13 +150,15 @@ def _judged(
         "share": share(per_pixel(sweep, fall), mask),
         "area": mask.mean(),
         "changed": (sweep.logits.argmax(-1) != sweep.clean_logits.argmax()).mean(),
+        "fall": fall.max(),
         "row": row,
         "column": column,
     }
     if layer:
         number = strongest_map(sweep, layer)
         found["map"] = number
-        lost = sweep.clean_totals[layer][number] - sweep.totals[layer][..., number]
+        lost = 1 - sweep.totals[layer][..., number] / sweep.clean_totals[layer][number]
+        found["map_fall"] = lost.max()
         found["map_row"], found["map_column"] = peak(sweep, lost)
     return found
 

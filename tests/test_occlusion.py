@@ -385,6 +385,7 @@ def test_judged_by_a_network_of_which_all_is_known():
     assert hidden["background"][0, 0] == pytest.approx(unchanged[0])
     assert hidden["object"][1, 0] == hidden["box"][1, 0] == pytest.approx(unchanged[1])
     assert hidden["object"][0, 0] == hidden["box"][0, 0] < unchanged[0] - 1
+    assert judged["fall"][0] == pytest.approx(unchanged[0] - hidden["object"][0, 0])
     assert hidden["background"][1, 0] < unchanged[1] - 1
 
 
@@ -401,3 +402,29 @@ def test_curves():
     np.testing.assert_allclose(deleted, [bright] + [dark] * 16, atol=1e-5)
     inserted = evidence.curve(net, white, -corner, 0, steps=16, insert=True)
     np.testing.assert_allclose(inserted, [dark] * 16 + [bright], atol=1e-5)
+
+
+def test_the_strongest_map_is_judged_too():
+    net, shown = models.load(), images.gallery("flower")[3:4]
+    judged = evidence.judge(net, shown, 80, 40, "mean", layer="relu5")
+    clean = occlusion.seen(net, shown[0])
+    totals = layers.record(net, clean[None], "relu5")["relu5"][0].sum((1, 2))
+    number = int(judged["map"][0])
+    assert number == totals.argmax()
+    under = occlusion.filling(net, shown[0], "mean")
+    top, left = int(judged["map_row"][0]) - 40, int(judged["map_column"][0]) - 40
+    covered_picture = occlusion.cover(clean, under, top, left, 80)
+    left_over = layers.record(net, covered_picture[None], "relu5")["relu5"][0, number].sum()
+    assert judged["map_fall"][0] == pytest.approx(float(1 - left_over / totals[number]), abs=1e-4)
+
+
+def test_curves_in_all_orders():
+    net = models.wrap(Reads(), models.load().preprocess, ["mug", "car"], "reads", 160)
+    white = images.Image.new("RGB", (160, 160), "white")
+    shown = [images.Picture(white, "mug", None, images.gallery()[0].path)]
+    found = evidence.curves(net, shown, 40, 40, "grey", steps=16)
+    assert found["evidence deletion"][0, 1] == pytest.approx(found["centre deletion"][0, 16])
+    assert found["evidence deletion"].mean() < found["random deletion"].mean()
+    assert found["evidence insertion"].mean() > found["random insertion"].mean()
+    # the upper left corner is what is farthest from the centre
+    assert found["centre deletion"].mean() > found["random deletion"].mean()
