@@ -34,7 +34,8 @@ def main() -> None:
         else:
             cells += ["first layer only", ""]
         minutes = sum(row["seconds"] for row in log) / 60
-        print("|", *cells, f"{noise(filters):.2f}", f"{minutes:.0f}", sep=" | ", end=" |\n")
+        cells += [f"{noise(filters):.2f}", f"{minutes:.0f}"]
+        print("|", " | ".join(map(str, cells)), "|")
 
 
 def outputs(network: models.Network, pixels: Tensor) -> Tensor:
