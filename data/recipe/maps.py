@@ -14,11 +14,10 @@ from lecture_utils import codes, images, models
 
 PERPLEXITIES = (5, 10, 20, 30, 50, 100)
 SEEDS = (0, 1, 2, 3, 4)
-CONTROLS = ("other_seed", "random_labels")  # variants compared with the network, where stored
 
 
 def main() -> None:
-    gallery, known = images.gallery(), models.available()
+    gallery = images.gallery()
     atlas = codes.Atlas(models.load(), gallery)
     atlases, depths = [atlas], codes.depths(atlas.network)
     jobs = [atlas.film]
@@ -26,10 +25,8 @@ def main() -> None:
     jobs += [partial(atlas.map, perplexity=perplexity) for perplexity in PERPLEXITIES]
     jobs += [partial(atlas.map, seed=seed) for seed in SEEDS]
     jobs += [partial(atlas.map, layer) for layer in depths[:-1]]
-    others = [models.load(epoch=epoch) for epoch in known["epochs"][:-1]]
-    others += [models.load(variant=name) for name in CONTROLS if name in known["variants"]]
-    for network in others:
-        other = codes.Atlas(network, gallery)
+    for epoch in models.available()["epochs"][:-1]:
+        other = codes.Atlas(models.load(epoch=epoch), gallery)
         atlases.append(other)
         jobs += [other.neighbours, other.map]
     for job in tqdm(jobs, "maps"):
