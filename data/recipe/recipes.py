@@ -41,7 +41,9 @@ RECIPES = {
         decay=0.0, epochs=5, first_std=0.01, snapshots=(0, 1, 2), first_layer_only=True
     ),
     "other_seed": Recipe(seed=1, epochs=12, first_layer_only=True),
-    "random_labels": Recipe(shuffled_labels=True, epochs=20, first_layer_only=True),
+    "random_labels": Recipe(
+        shuffled_labels=True, epochs=20, crop=1.0, light=0.0, colour=0.0, first_layer_only=True
+    ),
     "zfnet": Recipe(plan="zfnet", epochs=12, first_layer_only=True),
     "residual": Recipe(plan="residual", epochs=15, first_layer_only=True),
     "vgg": Recipe(plan="vgg", epochs=15, first_std=0.02, first_layer_only=True),
