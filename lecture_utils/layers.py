@@ -130,7 +130,7 @@ def record(
         value = output.detach() if keep is None else keep(output.detach().clone())
         latest[name] = value.to("cpu", copy=True)  # a copy, for the next layer may overwrite it
 
-    with _evaluating(network.module), ExitStack() as hooks:
+    with evaluating(network.module), ExitStack() as hooks:
         for name, (place, _, wanted) in places.items():
             hook = functools.partial(note, name, wanted)
             handle = network.module.get_submodule(place).register_forward_hook(hook)
@@ -152,7 +152,7 @@ def record(
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every part has its training flag back."""
     flags = [(part, part.training) for part in module.modules()]
     try:

@@ -21,8 +21,9 @@ from tqdm.auto import tqdm
 from lecture_utils import layers as layer_tools
 from lecture_utils import store
 from lecture_utils.incremental import Incremental
+from lecture_utils.layers import evaluating
 from lecture_utils.models import Network
-from lecture_utils.plain import Plain, evaluating
+from lecture_utils.plain import Plain
 from lecture_utils.windows import Window, covered
 
 VERSION = 1  # of the numbers in the cache; raise it when they would come out differently

@@ -1,11 +1,8 @@
 """Plain passes over whole pictures: the reference for `incremental`, and its substitute."""
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lecture_utils import layers
 from lecture_utils.models import Network
@@ -41,20 +38,6 @@ class Plain:
         record = functools.partial(layers.record, self.network, batch, keep=map_sums)
         sums = record(self.names).values() if self.names else []
         return self.network.module(batch), list(sums)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every part has its training flag back."""
-    flags = {part: part.training for part in module.modules()}
-    try:
-        for part in flags:
-            part.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in flags.items():
-            part.training = training
 
 
 def map_sums(maps: Tensor) -> Tensor:

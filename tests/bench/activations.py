@@ -42,7 +42,9 @@ def main(count: int = 1400) -> None:
     with tempfile.TemporaryDirectory() as folder:  # else the second run finds the first one's
         os.environ["LECTURE_UTILS_CACHE"] = folder
         whole = seconds(lambda: activations.census(network, pictures, names))
-    print(f"{len(pictures)} pictures, {len(names)} layers: {whole:.1f} s of processor time, ", end="")
+    print(
+        f"{len(pictures)} pictures, {len(names)} layers: {whole:.1f} s of processor time, ", end=""
+    )
     print(f"{whole / seconds(bare):.2f} times the bare pass, +{peak() - before:.0f} MB at its peak")
 
 
