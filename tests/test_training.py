@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from data.recipe import recipes, train
 from lecture_utils import images, models
 
-SHORT = dataclasses.replace(recipes.RECIPES["mini_alexnet"], epochs=2, batch=16, snapshots=(0, 1))
+SHORT = dataclasses.replace(
+    recipes.RECIPES["mini_alexnet"], epochs=2, polish=0, batch=16, snapshots=(0, 1)
+)
 
 
 @pytest.fixture(scope="module")
