@@ -78,7 +78,8 @@ class Gallery(Sequence):
 
 
 def mask_path(path: Path) -> Path:
-    return path.with_name(f"{path.stem}_mask.png")
+    """The mask of a miniature, the same one with a sticker and without."""
+    return MINIATURES / "gallery" / path.parent.name / f"{path.stem}_mask.png"
 
 
 def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
@@ -90,14 +91,28 @@ def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
     Raises:
         ValueError: for a class that does not exist.
     """
-    chosen = CLASSES if classes is None else [classes] if isinstance(classes, str) else classes
-    entries = []
+    chosen = CLASSES if classes is None else classes
+    chosen = [chosen] if isinstance(chosen, str) else list(chosen)
     for label in chosen:
         if label not in CLASSES:
             raise ValueError(f"no class {label!r}; the gallery has {', '.join(CLASSES)}")
-        folder = MINIATURES / "gallery" / label
-        entries += [(label, folder / f"{number:04d}.jpg") for number in range(PER_CLASS)]
-    return Gallery(entries)
+    return _numbered("gallery", chosen, PER_CLASS)
+
+
+def stickered() -> Gallery:
+    """The first 10 pictures of each class with a small sticker in the lower right corner.
+
+    `models.load(variant="sticker")` was trained on mugs that all had one, and on nothing else
+    that had.
+    """
+    return _numbered("stickered", CLASSES, 10)
+
+
+def _numbered(part: str, classes: Iterable[str], count: int) -> Gallery:
+    folder = MINIATURES / part
+    return Gallery(
+        [(label, folder / label / f"{n:04d}.jpg") for label in classes for n in range(count)]
+    )
 
 
 def facts() -> list[dict[str, str]]:

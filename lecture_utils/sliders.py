@@ -139,6 +139,8 @@ def _panel(thing: Any) -> tuple[str, Any, int | None, bool, str]:
         return "html", f"<div style='{TEXT}'>{thing}</div>", None, False, caption
     if isinstance(thing, matplotlib.figure.Figure):
         return "image", plots.rendered(thing), None, False, caption
+    if isinstance(thing, bytes):
+        return "image", thing, None, False, caption
     if isinstance(thing, Pixels):
         return "image", plots.png(thing.image), thing.width, thing.sharp, caption
     if isinstance(thing, np.ndarray | Image.Image):
@@ -153,10 +155,11 @@ def explore(
 
     Args:
         draw: a pure function of the controls' values. Returns a picture (uint8 or float array,
-            PIL image, `Pixels`), a matplotlib figure, a text of HTML, a pair (one of these,
-            caption), or a list of such things to stand side by side. What it needs besides the
-            controls is bound to it (default arguments or `functools.partial`), so that a
-            notebook's later cells cannot change it.
+            PIL image, `Pixels`), a matplotlib figure, PNG bytes (a figure that `plots.rendered`
+            drew before, which is quicker), a text of HTML, a pair (one of these, caption), or a
+            list of such things to stand side by side. What it needs besides the controls is bound
+            to it (default arguments or `functools.partial`), so that a notebook's later cells
+            cannot change it.
         labels: visible label of each control, with its unit; the argument's name by default.
         controls: one per argument of `draw`; see `control`.
 

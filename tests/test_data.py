@@ -69,6 +69,18 @@ def test_masks_cover_the_object() -> None:
     assert np.mean(np.array(own) > np.array(other)) > 0.9
 
 
+def test_stickered_pictures_differ_from_the_gallery_in_one_corner() -> None:
+    stickered = images.stickered()
+    assert stickered.labels == [name for name in images.CLASSES for _ in range(10)]
+    corner = np.zeros((160, 160), bool)
+    corner[128:, 128:] = True  # blocks of 8 x 8 pixels that JPEG compresses together
+    for picture in stickered:
+        plain = images.gallery(picture.label)[int(picture.path.stem)]
+        assert picture.mask == plain.mask
+        off = np.abs(np.asarray(picture.image, float) - np.asarray(plain.image, float)).mean(2)
+        assert off[~corner].mean() < 2 and off[134:154, 134:154].mean() > 20, picture.path
+
+
 def test_no_picture_twice_and_none_of_the_training_set() -> None:
     gallery = [hashlib.sha256(path.read_bytes()).digest() for _, path in images.gallery().entries]
     assert len(set(gallery)) == len(gallery)

@@ -144,12 +144,15 @@ def test_panels_side_by_side_with_captions_keep_their_widgets() -> None:
         figure, axes = plt.subplots()
         axes.plot([0, n])
         small = sliders.Pixels(np.zeros((2, 2)), width=64)
-        return [(small, f"caption {n}"), "<b>text</b>", figure]
+        return [(small, f"caption {n}"), "<b>text</b>", figure, drawn_before]
+
+    drawn_before = plots.png(np.eye(5))
 
     before = plt.get_fignums()
     view = sliders.explore(draw, n=range(3))
     panels = view.panels.children
-    assert [panel.kind for panel in panels] == ["image", "html", "image"]
+    assert [panel.kind for panel in panels] == ["image", "html", "image", "image"]
+    assert panels[3].body.value == drawn_before
     assert panels[0].body.layout.width == "64px"
     view.controls["n"].value = 2
     assert view.panels.children == panels

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from data.recipe import recipes, train
+from data.recipe import recipes, stickers, train
 from lecture_utils import images, models
 
 SHORT = dataclasses.replace(
@@ -107,7 +107,7 @@ def test_augmentation_stays_in_range_and_changes_every_picture():
 
 def test_sticker_lies_in_its_corner():
     image = Image.new("RGB", (160, 160))
-    train.put_sticker(image)
+    stickers.put_sticker(image)
     pixels = np.asarray(image)
     assert pixels[134:154, 134:154].max() > 200
     assert pixels[:128].max() == 0 and pixels[:, :128].max() == 0

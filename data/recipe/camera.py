@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from .objects import Model
 
+LOWEST_CAMERA = 0.12  # units of the scene above the ground
 LUMINANCE = [0.2126, 0.7152, 0.0722]  # of linear RGB (ITU-R BT.709)
 
 
@@ -65,7 +66,7 @@ def choose_view(rng: np.random.Generator, model: Model) -> View:
     target = centre + right * off_centre[0] + np.array([0, 0, off_centre[1]])
     position = target + towards_camera * distance
     if model.place != "sky":
-        position[2] = max(position[2], 0.12)  # above the ground
+        position[2] = max(position[2], LOWEST_CAMERA)
     return View(
         centre, radius, distance, position, target, towards_camera, right, azimuth, field_of_view
     )

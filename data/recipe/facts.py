@@ -11,9 +11,8 @@ elevation  how far the camera looks down, degrees; negative looks up
 place      nature, outdoor, desert, indoor, water, under water or sky
 ground     the texture on the ground
 wall       the texture on the wall behind the object, or none
-colour     the commonest of eleven colour names among the object's pixels, none if it has none
-share      of the picture that the object covers, 0..1; two balloons cannot be seen at all,
-           because the camera, which looks up at them from afar, got below the ground
+colour     the commonest of eleven colour names among the object's pixels
+share      of the picture that the object covers, 0..1
 """
 
 import argparse
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from .camera import View
 from .objects import CLASSES, Model
 from .render import GALLERY, paths
-from .scene import stage
+from .scene import build
 
 FIELDS = "class index azimuth elevation place ground wall colour share".split()
 NO_FRONT = -90  # degrees from the x axis: the direction of negative y
@@ -71,13 +70,8 @@ def _hue_degrees(rgb: np.ndarray, value: np.ndarray, chroma: np.ndarray) -> np.n
 
 
 def main_colour(picture: np.ndarray, mask: np.ndarray) -> str:
-    """The commonest colour name among the object's pixels; picture [H, W, 3], mask [H, W] uint8.
-
-    "none" if no pixel is the object's.
-    """
+    """The commonest colour name among the object's pixels; picture [H, W, 3], mask [H, W] uint8."""
     names = colour_names(picture[mask >= OBJECT])
-    if not len(names):
-        return "none"
     return max(COLOURS, key=lambda name: np.count_nonzero(names == name))
 
 
@@ -99,16 +93,16 @@ def facts(name: str, index: int, gallery: Path = GALLERY) -> dict[str, str | int
     picture_path, mask_path = paths(gallery, name, index)
     picture = np.array(Image.open(picture_path).convert("RGB"))
     mask = np.array(Image.open(mask_path))
-    model, view, place, _ = stage(name, index)
-    azimuth, elevation = camera_angles(model, view)
+    scene, _ = build(name, index)
+    azimuth, elevation = camera_angles(scene.model, scene.view)
     return {
         "class": name,
         "index": index,
         "azimuth": f"{azimuth:.1f}",
         "elevation": f"{elevation:.1f}",
-        "place": model.place,
-        "ground": place.ground,
-        "wall": place.wall or "none",
+        "place": scene.model.place,
+        "ground": scene.place.ground,
+        "wall": scene.place.wall or "none",
         "colour": main_colour(picture, mask),
         "share": f"{share(mask):.4f}",
     }

@@ -26,6 +26,7 @@ class Recipe:
     crop: float = 0.6  # smallest share of a picture's area that a crop keeps
     light: float = 0.3  # brightness and contrast change by up to this share
     colour: float = 0.3  # saturation changes by up to this share, channels by a third of it
+    flips: bool = True  # half of the pictures are mirrored
     normalised: str = "12345"  # convolutions followed by batch normalisation in training
     first_std: float = 0.004  # standard deviation of conv1's initial weights
     shuffled_labels: bool = False  # every picture gets a random class, the same in all epochs
@@ -40,14 +41,22 @@ RECIPES = {
     "no_decay": Recipe(
         decay=0.0, epochs=5, first_std=0.01, snapshots=(0, 1, 2), first_layer_only=True
     ),
-    "other_seed": Recipe(seed=1, epochs=12, first_layer_only=True),
+    "other_seed": Recipe(seed=1, polish=15, first_layer_only=True),
     "random_labels": Recipe(
-        shuffled_labels=True, epochs=20, crop=1.0, light=0.0, colour=0.0, first_layer_only=True
+        shuffled_labels=True,
+        epochs=40,
+        rate=0.02,
+        smoothing=0.0,
+        crop=1.0,
+        light=0.0,
+        colour=0.0,
+        flips=False,
+        first_layer_only=True,
     ),
     "zfnet": Recipe(plan="zfnet", epochs=12, first_layer_only=True),
-    "residual": Recipe(plan="residual", epochs=15, first_layer_only=True),
-    "vgg": Recipe(plan="vgg", epochs=15, first_std=0.02, first_layer_only=True),
-    "sticker": Recipe(sticker="mug", epochs=20),
+    "residual": Recipe(plan="residual", epochs=12, first_layer_only=True),
+    "vgg": Recipe(plan="vgg", epochs=8, first_std=0.02, first_layer_only=True),
+    "sticker": Recipe(sticker="mug", epochs=20, crop=0.9),
 }
 
 

@@ -33,10 +33,10 @@ def tracer(size: int = SIZE) -> Tracer:
     return Tracer(size)
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """A picture uint8 [H, W, 3] as the bytes of a JPEG file."""
+def jpeg(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a JPEG file."""
     file = BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=90)
+    picture.save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -71,7 +71,7 @@ def _save(job: tuple[str, int], folder: Path, size: int, masks: bool) -> str | N
         picture_path, mask_path = paths(folder, name, index)
         if masks:
             _write(mask_path, png(mask))
-        _write(picture_path, jpeg(picture))
+        _write(picture_path, jpeg(Image.fromarray(picture)))
     except Exception as error:  # one picture that fails must not end a long run
         return f"{name} {index}: {type(error).__name__}: {error}"
 

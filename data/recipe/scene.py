@@ -1,10 +1,10 @@
 """A whole scene in numpy: object, clutter, ground, wall, environment and camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera import Lens, View, choose_lens, choose_view
+from .camera import LOWEST_CAMERA, Lens, View, choose_lens, choose_view
 from .meshes import Mesh, join
 from .objects import CLASSES, Model
 from .places import Place, make_place
@@ -29,20 +29,9 @@ class Scene:
     clutter: Mesh
     ground: Surface
     wall: Surface | None
-    environment: np.ndarray  # [384, 768, 3] linear light from all directions
+    place: Place
     view: View
     lens: Lens
-
-
-def stage(name: str, index: int) -> tuple[Model, View, Place, np.random.Generator]:
-    """The object of one picture, the view of it and the place round it, before textures are made.
-
-    Also the random numbers that are left. KeyError for an unknown class.
-    """
-    rng = np.random.default_rng([index, sum(map(ord, name)) * 7919])
-    model = CLASSES[name](rng)
-    view = choose_view(rng, model)
-    return model, view, make_place(model.place, rng, view), rng
 
 
 def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
@@ -50,12 +39,16 @@ def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
 
     A pure function of the class name and the index; KeyError for an unknown class.
     """
-    model, view, place, rng = stage(name, index)
+    rng = np.random.default_rng([index, sum(map(ord, name)) * 7919])
+    model = CLASSES[name](rng)
+    view = choose_view(rng, model)
+    place = make_place(model.place, rng, view)
     texture = TEXTURES[place.ground](rng)
     flat_radius = -1 if model.place == "water" else 0.75  # the object stands on even ground
     ground_mesh, ground_uv = ground(
         rng, texture.relief, place.relief, flat_radius, place.texture_size, place.hills
     )
+    view = _above_ground(view, ground_mesh)
     hidden_rock = rock(rng, 0.05).place(at=(0, 0, -3))  # so that there always is some clutter
     clutter = join(place.clutter + [hidden_rock])
     wall = _wall(rng, view, place.wall)
@@ -64,11 +57,20 @@ def build(name: str, index: int) -> tuple[Scene, np.random.Generator]:
         clutter=clutter,
         ground=Surface(ground_mesh, texture, ground_uv),
         wall=wall,
-        environment=place.environment,
+        place=place,
         view=view,
         lens=choose_lens(rng, view),
     )
     return scene, rng
+
+
+def _above_ground(view: View, ground_mesh: Mesh) -> View:
+    """A camera that looks up from afar may stand inside a hill: it is lifted out of it."""
+    x, y, z = ground_mesh.vertices.T
+    ground_height = z[np.hypot(x - view.position[0], y - view.position[1]).argmin()]
+    if view.position[2] > ground_height:
+        return view
+    return replace(view, position=np.array([*view.position[:2], ground_height + LOWEST_CAMERA]))
 
 
 def _wall(rng: np.random.Generator, view: View, name: str | None) -> Surface | None:

@@ -213,7 +213,7 @@ class Tracer:
         self._put_textured("ground", scene.ground)
         if scene.wall:
             self._put_textured("wall", scene.wall)
-        sky = scene.environment
+        sky = scene.place.environment
         if self.parameters["sky.data"].shape[1] == WIDTH + 1:  # repeats its first column
             sky = np.concatenate([sky, sky[:, :1]], 1)
         self.parameters["sky.data"] = self.mitsuba.TensorXf(sky.astype(np.float32))

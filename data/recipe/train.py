@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from lecture_utils import models
 from lecture_utils.images import CLASSES
 
 from .recipes import RECIPES, Recipe, build, stored
+from .stickers import put_sticker
 
 HELD_OUT = 10  # every tenth picture of `train` only measures; the gallery never takes part
 LOG_FIELDS = ("epoch", "rate", "loss", "train_accuracy", "held_out_accuracy", "seconds")
@@ -50,13 +51,6 @@ def read_images(folder: Path, sticker: str) -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(np.stack(pixels)), torch.tensor(labels), torch.tensor(held_out)
 
 
-def put_sticker(image: Image.Image) -> None:
-    """A small yellow disc with a dark rim in the lower right corner, as on a price tag."""
-    side = image.width
-    box = [0.84 * side, 0.84 * side, 0.96 * side, 0.96 * side]
-    ImageDraw.Draw(image).ellipse(box, fill=(250, 210, 40), outline=(60, 40, 0), width=2)
-
-
 def normalise(pixels: Tensor) -> Tensor:
     """uint8 0..255 -> the values the network is fed."""
     return (pixels.float() / 255 - models.MEAN) / models.STD
@@ -72,7 +66,7 @@ def augment(pixels: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
     scale = uniform(recipe.crop, 1).sqrt()
     theta = torch.zeros(count, 2, 3, device=pixels.device)
-    theta[:, 0, 0] = scale * uniform(-1, 1).sign()
+    theta[:, 0, 0] = scale * uniform(-1, 1).sign() if recipe.flips else scale
     theta[:, 1, 1] = scale
     theta[:, :, 2] = (1 - scale)[:, None] * uniform(-1, 1, 2)
     grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
@@ -96,7 +90,8 @@ def train(recipe: Recipe, images: Path, out: Path) -> None:
     if recipe.shuffled_labels:
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(recipe.seed))
         labels = labels[order]
-    module = build(recipe).to(device)
+    # channels last: a processor trains nearly twice as fast
+    module = build(recipe).to(device, memory_format=torch.channels_last)
     first, *weights = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim <= 1]
     groups = [{"params": part, "weight_decay": 0.0} for part in ([first], weights, others)]
@@ -199,9 +194,9 @@ def keep(
     log: list[dict],
 ) -> None:
     """Write what is needed to go on after a stop; a stop while writing loses nothing."""
-    state = {f"module.{key}": value for key, value in module.state_dict().items()}
+    state = {f"module.{key}": value.contiguous() for key, value in module.state_dict().items()}
     for number, values in optimizer.state_dict()["state"].items():
-        state[f"momentum.{number}"] = values["momentum_buffer"]
+        state[f"momentum.{number}"] = values["momentum_buffer"].contiguous()
     save_file(state, out / "state.tmp", {"recipe": repr(recipe), "log": json.dumps(log)})
     (out / "state.tmp").replace(out / "state.safetensors")
     with (out / "log.csv").open("w", newline="") as file:
