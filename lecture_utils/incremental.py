@@ -8,15 +8,18 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
+import copy
 import operator
 from collections.abc import Callable, Iterable
+from functools import reduce
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from lecture_utils.plain import map_sums
-from lecture_utils.windows import Slide, Window, look, sliding, union
+from lecture_utils.windows import Slide, Window, cut, look, sliding, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -35,14 +38,14 @@ class Incremental:
     """One network and one picture, ready for changed versions of that picture.
 
     Args:
-        module: in evaluation mode; it is traced, never modified.
+        module: in evaluation mode while it is traced; never modified.
         image: the unchanged picture, Tensor [3, H, W].
         watch: modules whose feature maps are to be summed over all positions, as
             `layers.resolve` names them.
 
     Attributes:
         clean: what `run` would give for the unchanged picture.
-        largest: numbers in the largest stack of feature maps of one picture.
+        largest: numbers in the largest window of one picture in the last run.
         multiply_adds: of the convolutions and fully connected layers in all runs so far;
             plain_multiply_adds: of one plain pass.
 
@@ -51,36 +54,170 @@ class Incremental:
     """
 
     def __init__(self, module: nn.Module, image: Tensor, watch: Iterable[str] = ()):
-        self.steps = _trace(module)
-        self.values: dict[fx.Node, object] = {}
+        self.module = module
+        graph, self.modules = _trace(module)
+        self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
+        self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
         with torch.no_grad():
-            output = _CleanPass(self.steps, self.values).run(image[None])
-        called = [node for node in self.values if node.op == "call_module"]
-        slides = {node: sliding(self.steps.get_submodule(node.target)) for node in called}
-        self.slides = {node: slide for node, slide in slides.items() if slide is not None}
-        self.watched = [self._step(path) for path in watch]
-        self.clean = output, [map_sums(self.values[step]) for step in self.watched]
-        tensors = [value for value in self.values.values() if isinstance(value, Tensor)]
-        self.largest = max(value.numel() for value in tensors)
-        self.multiply_adds = 0
-        self.plain_multiply_adds = sum(
-            _multiply_adds(self.steps, step, value) for step, value in self.values.items()
+            for node in graph.nodes:
+                first = not self.values
+                value = image[None] if first else self._call(node, self.values.get)
+                if isinstance(value, Tensor) and value.ndim == 4:
+                    value = value.contiguous(memory_format=torch.channels_last)
+                self.values[node] = value
+                inputs = [source for source in node.all_input_nodes if source in self.inputs]
+                if first or inputs:
+                    self.inputs[node] = inputs
+        self.last_user = {s: node for node, inputs in self.inputs.items() for s in inputs}
+        self.end = node
+        self.maps = max(  # how many steps, after the first, there are up to the last that sees maps
+            number
+            for number, inputs in enumerate(self.inputs.values())
+            if any(getattr(self.values[source], "ndim", 3) > 2 for source in inputs)
         )
+        called = [node for node in self.inputs if node.op == "call_module"]
+        slides = {node: sliding(self.modules[node.target]) for node in called}
+        self.slides = {node: slide for node, slide in slides.items() if slide is not None}
+        self.local = {node for node in self.inputs if self._is_local(node)}
+        self.watched = [self._step(path) for path in watch]
+        self.frames: dict[tuple, Tensor] = {}
+        self.clean = value, [map_sums(self.values[step]) for step in self.watched]
+        self.largest, self.multiply_adds = 1, 0
+        self.plain_multiply_adds = sum(self._multiply_adds(*step) for step in self.values.items())
 
-    def run(self, window: Window) -> tuple[Tensor, list[Tensor]]:
+    def run(self, windows: Iterable[Window]) -> tuple[Tensor, list[Tensor]]:
         """The output [B, ...] for B pictures that differ from the clean one inside a window.
 
         Args:
-            window: the new contents [B, 3, h, w] and their place in each picture.
+            windows: the new contents [part of B, 3, h, w] and their place in each picture. Maps are
+                computed part by part, what comes after them (and reads all its weights each time,
+                whether for one picture or for hundreds) for all pictures together.
 
         Returns:
             Also, for each watched module, the sums of its feature maps, [B, maps].
         """
-        windowed = _WindowedPass(self)
+        (first, *steps), self.largest, parts = self.inputs, 1, []
         with torch.no_grad():
-            output = windowed.run(window)
-        self.multiply_adds += windowed.multiply_adds
-        return output, [windowed.totals[step] for step in self.watched]
+            for window in windows:
+                values, totals = {first: window}, {}
+                self._follow(steps[: self.maps], values, totals)
+                parts.append((values, totals))
+            values, totals = (
+                {step: torch.cat([part[step] for part in kind]) for step in kind[0]}
+                for kind in zip(*parts)
+            )
+            self._follow(steps[self.maps :], values, totals)
+        return values[self.end], [totals[step] for step in self.watched]
+
+    def _follow(self, steps: list[fx.Node], values: dict, totals: dict) -> None:
+        """Add to `values` what the steps give; values that no later step needs are dropped."""
+        for node in steps:
+            values[node] = value = self._compute(node, values)
+            if isinstance(value, Window):
+                self.largest = max(self.largest, value.value[0].numel())
+            if node in self.watched:
+                totals[node] = self._total(node, value)
+            for step in (node, *self.inputs[node]):
+                if self.last_user.get(step, node) is node and node is not self.end:
+                    del values[step]
+
+    def _compute(self, node: fx.Node, values: dict):
+        """The value of a step: a `Window`, or a whole batch where there are no maps any more."""
+        windows = [values[source] for source in self.inputs[node]]
+        if all(isinstance(window, Window) for window in windows):
+            if node in self.slides:
+                return self._slid(node, self.slides[node], *windows)
+            if node in self.local:
+                return self._local(node, windows, values)
+        value = self._call(node, lambda source: self._whole(source, values.get(source)))
+        self.multiply_adds += self._multiply_adds(node, value)
+        return value
+
+    def _call(self, node: fx.Node, get: Callable[[fx.Node], object]):
+        """What a step makes of its inputs; `get` gives the value of another step."""
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), get)
+        if node.op == "call_module":
+            return self.modules[node.target](*args, **kwargs)
+        if node.op == "call_function":
+            return node.target(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], node.target)(*args[1:], **kwargs)
+        if node.op == "get_attr":
+            return reduce(getattr, node.target.split("."), self.module)
+        return args[0]  # the output, or the default of an argument that is not given
+
+    def _whole(self, source: fx.Node, value: object):
+        """The complete value of a step: what is outside its window is as in the clean pass."""
+        clean = self.values[source]
+        if not isinstance(value, Window):
+            return clean if value is None else value
+        corner = np.zeros_like(value.top)
+        return look(clean, value, corner, corner, *clean.shape[2:])
+
+    def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
+        """Element by element: every operand is seen through the union of their windows."""
+        rows, columns = self.values[node].shape[2:]
+        top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
+        left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
+
+        def seen(source: fx.Node) -> Tensor:
+            place = (top, left, height, width)
+            if source in values:
+                return look(self.values[source], values[source], *place)
+            return cut(self.values[source], *place)
+
+        return Window(self._call(node, seen), top, left)
+
+    def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
+        """Convolution or pooling: outputs that see the window, from it and what is around it."""
+        (source,), (rows, columns) = self.inputs[node], window.value.shape[2:]
+        before, after = self.values[source].shape[2:], self.values[node].shape[2:]
+        top, height = slide.reached(0, window.top, rows, after[0])
+        left, width = slide.reached(1, window.left, columns, after[1])
+        place = (top, left, height, width)
+        # a change needs a look at the clean outputs as well, hence the factor
+        if slide.add is not None and 1.2 * rows * columns < height * width:
+            old = cut(self.values[source], window.top, window.left, rows, columns)
+            change = Window(window.value - old, window.top, window.left)
+            value = cut(self.values[node], *place).add_(slide.added(change, *place))
+            self.multiply_adds += old[:, 0].numel() * self.modules[node.target].weight.numel()
+            return Window(value, top, left)
+        if (
+            height * width > 0.7 * after.numel()
+        ):  # the whole maps, rather than putting frames around
+            value = self._call(node, lambda _: self._whole(source, window))
+            top = left = np.zeros_like(top)
+        else:
+            frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
+            clean = self._framed(source, frame, slide.outside)
+            first_row, rows = slide.needed(0, top, height)
+            first_column, columns = slide.needed(1, left, width)
+            moved = Window(
+                window.value, window.top + slide.padding[0], window.left + slide.padding[1]
+            )
+            value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
+        self.multiply_adds += self._multiply_adds(node, value)
+        return Window(value, top, left)
+
+    def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float = 0.0) -> Tensor:
+        """The clean maps of a step in a frame: (before, after) rows, (before, after) columns."""
+        if not any(map(any, sides)):
+            return self.values[step]
+        key = (step, *sides, outside)
+        if key not in self.frames:
+            framed = F.pad(self.values[step], (*sides[1], *sides[0]), value=outside)
+            self.frames[key] = framed.contiguous(memory_format=torch.channels_last)
+        return self.frames[key]
+
+    def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
+        """Sums of feature maps, [B, maps]."""
+        if isinstance(value, Tensor):
+            return map_sums(value)
+        clean = self.values[node]
+        before = cut(clean, value.top, value.left, *value.value.shape[2:])
+        return map_sums(clean) + map_sums(value.value - before)
+
+    # --- what is known of the steps beforehand --------------------------------------------------
 
     def _step(self, path: str) -> fx.Node:
         """The step that gives a module's output: the last one inside it."""
@@ -92,12 +229,34 @@ class Incremental:
             raise KeyError(f"{path!r} takes no part in the forward pass")
         return found[-1]
 
+    def _is_local(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return isinstance(self.modules[node.target], LOCAL_MODULES)
+        if node.target not in (LOCAL_METHODS if node.op == "call_method" else LOCAL_FUNCTIONS):
+            return False
+        if node.target is torch.cat and [*node.args[1:], node.kwargs.get("dim")][0] not in (1, -3):
+            return False
+        # operands that are spread over the map, such as one factor per map, need whole maps
+        extent = self.values[node].shape[2:]
+        sources = [self.values[source] for source in node.all_input_nodes]
+        return all(isinstance(maps, Tensor) and maps.shape[2:] == extent for maps in sources)
+
+    def _multiply_adds(self, node: fx.Node, output: object) -> int:
+        """Multiplications of one convolution or fully connected layer; 0 for everything else."""
+        module = self.modules[node.target] if node.op == "call_module" else None
+        connected = isinstance(module, nn.Conv2d | nn.Linear)
+        return output.numel() * module.weight[0].numel() if connected else 0
+
 
 # --- the network as a list of steps -------------------------------------------------------------
 
 
-def _trace(module: nn.Module) -> fx.GraphModule:
-    """The forward pass as single steps, none of which overwrites what another one still needs."""
+def _trace(module: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module]]:
+    """The forward pass as single steps, none of which overwrites what another one still needs.
+
+    Also the modules by name: copies that share their weights with the originals, in evaluation
+    mode, and not overwriting their input.
+    """
     graph = fx.Tracer().trace(module)
     order = {node: number for number, node in enumerate(graph.nodes)}
     for node in order:
@@ -107,9 +266,15 @@ def _trace(module: nn.Module) -> fx.GraphModule:
         for user in list(source.users):
             if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
                 user.replace_input_with(source, node)
-        with graph.inserting_before(node):
-            node.replace_input_with(source, graph.call_method("clone", (source,)))
-    return fx.GraphModule(module, graph)
+        if node.op != "call_module":
+            with graph.inserting_before(node):
+                node.replace_input_with(source, graph.call_method("clone", (source,)))
+    modules = {name: copy.copy(part) for name, part in module.named_modules()}
+    for part in modules.values():
+        part.training = False
+        if hasattr(part, "inplace"):
+            part.inplace = False
+    return graph, modules
 
 
 def _in_place(module: nn.Module, node: fx.Node) -> bool:
@@ -123,140 +288,3 @@ def _in_place(module: nn.Module, node: fx.Node) -> bool:
 def _modules_around(node: fx.Node) -> list[str]:
     """Dotted names of the modules in whose forward pass a step happens."""
     return [path.partition("@")[0] for path in node.meta.get("nn_module_stack", {})]
-
-
-def _multiply_adds(steps: fx.GraphModule, node: fx.Node, output: object) -> int:
-    """Multiplications of one convolution or fully connected layer; 0 for everything else."""
-    if node.op != "call_module":
-        return 0
-    module = steps.get_submodule(node.target)
-    if not isinstance(module, nn.Conv2d | nn.Linear):
-        return 0
-    return output.numel() * module.weight[0].numel()
-
-
-class _CleanPass(fx.Interpreter):
-    """A plain pass that keeps what every step gives."""
-
-    def __init__(self, steps: fx.GraphModule, kept: dict):
-        super().__init__(steps)
-        self.kept = kept
-
-    def run_node(self, node: fx.Node):
-        value = super().run_node(node)
-        if isinstance(value, Tensor) and value.ndim == 4:
-            value = value.contiguous(memory_format=torch.channels_last)
-        self.kept[node] = value
-        return value
-
-
-# --- one pass over windows ----------------------------------------------------------------------
-
-
-class _WindowedPass(fx.Interpreter):
-    """A pass in which a step's value is a `Window`, or a whole batch once the window is the map."""
-
-    def __init__(self, network: Incremental):
-        super().__init__(network.steps)
-        self.clean, self.slides, self.wanted = network.values, network.slides, network.watched
-        self.changed: set[fx.Node] = set()
-        self.totals: dict[fx.Node, Tensor] = {}
-        self.multiply_adds = 0
-
-    def run_node(self, node: fx.Node):
-        if node.op != "placeholder" and self.changed.isdisjoint(node.all_input_nodes):
-            return self.clean[node]
-        self.changed.add(node)
-        value = self._compute(node)
-        if node in self.wanted:
-            self.totals[node] = self._total(node, value)
-        return value
-
-    def _compute(self, node: fx.Node):
-        if node.op == "placeholder":
-            return super().run_node(node)
-        windows = [self.env[source] for source in node.all_input_nodes if source in self.changed]
-        if all(isinstance(window, Window) for window in windows):
-            if node in self.slides:
-                return self._slid(node, self.slides[node], windows[0])
-            if self._is_local(node):
-                return self._local(node, windows)
-        value = self._apply(node, self._whole)
-        self.multiply_adds += _multiply_adds(self.module, node, value)
-        return value
-
-    def _apply(self, node: fx.Node, get: Callable[[fx.Node], object]):
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), get)
-        return getattr(self, node.op)(node.target, tuple(args), dict(kwargs))
-
-    def _whole(self, source: fx.Node):
-        """The complete value of a step: what is outside its window is as in the clean pass."""
-        value, clean = self.env[source], self.clean[source]
-        if not isinstance(value, Window):
-            return value
-        corner = torch.zeros_like(value.top)
-        return look(clean, value, corner, corner, *clean.shape[2:]).contiguous()
-
-    def _is_local(self, node: fx.Node) -> bool:
-        if node.op == "call_module":
-            return isinstance(self.submodules[node.target], LOCAL_MODULES)
-        if node.target not in (LOCAL_METHODS if node.op == "call_method" else LOCAL_FUNCTIONS):
-            return False
-        if node.target is torch.cat and [*node.args[1:], node.kwargs.get("dim")][0] not in (1, -3):
-            return False
-        # operands that are spread over the map, such as one factor per map, need whole maps
-        extent = self.clean[node].shape[2:]
-        return all(
-            isinstance(self.clean[source], Tensor) and self.clean[source].shape[2:] == extent
-            for source in node.all_input_nodes
-        )
-
-    def _local(self, node: fx.Node, windows: list[Window]) -> Window:
-        """Element by element: every operand is seen through the union of their windows."""
-        rows, columns = self.clean[node].shape[2:]
-        top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
-        left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
-
-        def seen(source: fx.Node) -> Tensor:
-            window = self.env[source] if source in self.changed else None
-            if window and len(windows) == 1:
-                return window.value
-            return look(self.clean[source], window, top, left, height, width)
-
-        return Window(self._apply(node, seen), top, left)
-
-    def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window | Tensor:
-        """Convolution or pooling: outputs that see the window, from it and what is around it."""
-        rows, columns = self.clean[node].shape[2:]
-        top, height = slide.reached(0, window.top, window.value.shape[2], rows)
-        left, width = slide.reached(1, window.left, window.value.shape[3], columns)
-        before = self.clean[node.all_input_nodes[0]]
-        if slide.effect is not None:
-            value = self._added(node, slide, before, window, (top, left, height, width))
-        else:
-            first_row, seen_rows = slide.needed(0, top, height)
-            first_column, seen_columns = slide.needed(1, left, width)
-            place = (first_row, first_column, seen_rows, seen_columns)
-            value = slide.apply(look(before, window, *place, slide.outside))
-            self.multiply_adds += _multiply_adds(self.module, node, value)
-        return value if (height, width) == (rows, columns) else Window(value, top, left)
-
-    def _added(
-        self, node: fx.Node, slide: Slide, before: Tensor, window: Window, place: tuple
-    ) -> Tensor:
-        """The clean outputs and what the difference of the inputs adds: no surroundings needed."""
-        there = (window.top, window.left, *window.value.shape[2:])
-        difference = window.value - look(before, None, *there)
-        top, left = slide.first(0, window.top), slide.first(1, window.left)
-        effect = Window(slide.effect(difference), top, left)
-        weight = self.submodules[node.target].weight
-        self.multiply_adds += difference[:, 0].numel() * weight.numel()
-        clean = self.clean[node]
-        return look(clean, None, *place) + look(torch.zeros_like(clean), effect, *place)
-
-    def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
-        if isinstance(value, Tensor):
-            return map_sums(value)
-        clean = self.clean[node]
-        before = look(clean, None, value.top, value.left, *value.value.shape[2:])
-        return map_sums(clean) + map_sums(value.value - before)

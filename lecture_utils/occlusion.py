@@ -6,6 +6,7 @@ an order of importance. Pictures are Tensors [3, H, W] as the network's `preproc
 """
 
 import hashlib
+import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator
@@ -29,8 +30,8 @@ from lecture_utils.windows import Window, covered
 VERSION = 1  # of the numbers in the cache; raise it when they would come out differently
 FILLS = ("grey", "mean", "blur", "noise")
 COARSE = 5  # squares a side in the first, coarse look
-BLOCK = 20  # squares a side that go through the network together, if memory allows
-LARGEST_BATCH = 1.5e8  # numbers in one batch of the largest stack of feature maps (600 MB)
+BATCH = 2e6  # numbers in one batch of the largest windows (8 MB): more would be slower
+TOGETHER = 300  # squares that go together through what comes after the feature maps
 SUMS = ("totals", "clean_totals")  # what a Sweep has one array a layer of
 TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest logit
 
@@ -206,12 +207,17 @@ def growing(
     """
     picture, under = seen(network, image), filling(network, image, fill)
     extent = picture.shape[-1]
-    starts = torch.from_numpy(places(extent, size, step, over_edge))
-    count, names = len(starts), list(layers)
-    middle = starts[[count // 2]]
+    starts, names = places(extent, size, step, over_edge), list(layers)
+    count = len(starts)
+
+    def squares(rows: np.ndarray, columns: np.ndarray) -> Window:
+        return covered(picture, under, starts[rows], starts[columns], size)
+
+    coarse = np.unique(np.linspace(0, count - 1, COARSE).round().astype(int))
+    todo = np.ones((count, count), bool)
+    todo[np.ix_(coarse, coarse)] = False
     with evaluating(network.module):
-        trial = covered(picture, under, middle, middle, size)
-        engine, method = _engine(network, picture, names, trial)
+        engine, method, found = _started(network, picture, names, squares(*np.nonzero(~todo)))
         clean_logits, clean_sums = engine.clean
     clean_logits = clean_logits[0].numpy()
     logits = np.full((count, count, len(clean_logits)), np.nan, np.float32)
@@ -220,14 +226,14 @@ def growing(
         for name, sums in zip(names, clean_sums)
     }
     clean_totals = {name: sums[0].numpy() for name, sums in zip(names, clean_sums)}
-    place = (starts.numpy(), starts.numpy(), size, extent)
-    result = Sweep(*place, logits, clean_logits, totals, clean_totals, method)
-    for rows, columns in _blocks(count, math.isqrt(int(LARGEST_BATCH / engine.largest))):
-        with evaluating(network.module):
-            window = covered(picture, under, starts[rows], starts[columns], size)
-            output, sums = engine.run(window)
-        logits[rows, columns] = output.numpy()
-        for name, summed in zip(names, sums):
+    result = Sweep(starts, starts, size, extent, logits, clean_logits, totals, clean_totals, method)
+    side = max(1, math.isqrt(int(BATCH / engine.largest)))
+    blocks, together = _blocks(todo, side), max(1, TOGETHER // side**2)
+    done = [np.nonzero(~todo)]
+    while done:
+        rows, columns = np.concatenate(done, axis=1)
+        logits[rows, columns] = found[0].numpy()
+        for name, summed in zip(names, found[1]):
             totals[name][rows, columns] = summed.numpy()
         yield replace(
             result,
@@ -236,40 +242,45 @@ def growing(
             multiply_adds=engine.multiply_adds,
             plain_multiply_adds=engine.plain_multiply_adds * count**2,
         )
+        if done := list(itertools.islice(blocks, together)):
+            found = engine.run(squares(*block) for block in done)
 
 
-def _blocks(count: int, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the squares to be computed together: coarse ones, then neighbours."""
-    side = max(1, min(side, BLOCK))
-    todo = np.ones((count, count), bool)
-    coarse = np.unique(np.linspace(0, count - 1, min(side, COARSE)).round().astype(int))
-    spans = [slice(start, start + side) for start in range(0, count, side)]
-    for rows, columns in [(np.ix_(coarse, coarse)), *((a, b) for a in spans for b in spans)]:
-        chosen = np.zeros_like(todo)
-        chosen[rows, columns] = True
-        chosen &= todo
-        todo &= ~chosen
-        if chosen.any():
-            yield np.nonzero(chosen)
+def _blocks(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of the squares whose windows form one batch, about `side` x `side`.
+
+    Rows, and columns, that are equally far from the edge: there windows are cut off alike.
+    """
+    count = len(todo)
+    inner = np.argsort(np.abs(np.arange(count) - (count - 1) / 2), kind="stable")
+    bands = np.array_split(inner, math.ceil(count / side))
+    for rows, columns in itertools.product(bands, bands):
+        row, column = np.nonzero(todo[np.ix_(rows, columns)])
+        if len(row):
+            yield rows[row], columns[column]
 
 
-def _engine(
-    network: Network, picture: Tensor, names: list[str], trial: Window
-) -> tuple[Incremental | Plain, str]:
-    """The incremental engine if it gives a plain pass's numbers on one trial, else plain passes."""
+def _started(
+    network: Network, picture: Tensor, names: list[str], first: Window
+) -> tuple[Incremental | Plain, str, tuple[Tensor, list[Tensor]]]:
+    """The engine, how it works, and what it says of the first squares.
+
+    The incremental one, if it says of the middle one of them what a plain pass says.
+    """
     plain = Plain(network, picture, names)
     try:
         paths = [layer_tools.resolve(network, name) for name in names]
         engine = Incremental(network.module, picture, paths)
-        (output, sums), (expected, expected_sums) = engine.run(trial), plain.run(trial)
-        pairs = zip([output, *sums], [expected, *expected_sums])
-        if all((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in pairs):
-            engine.multiply_adds = 0
-            return engine, "only what can change is computed"
+        found = engine.run([first])
+        one = slice(len(first.top) // 2, len(first.top) // 2 + 1)
+        trial = plain.run([Window(first.value[one], first.top[one], first.left[one])])
+        pairs = zip([found[0], *found[1]], [trial[0], *trial[1]])
+        if all((a[one] - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in pairs):
+            return engine, "only what can change is computed", found
         reason = "computing only what can change would give other numbers for this network"
     except Exception as error:  # tracing runs the network's own code, which may raise anything
         reason = f"the forward pass cannot be traced ({error})"
-    return plain, f"whole pictures are computed: {reason}"
+    return plain, f"whole pictures are computed: {reason}", plain.run([first])
 
 
 def _packed(result: Sweep) -> dict[str, np.ndarray]:

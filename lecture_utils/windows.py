@@ -1,13 +1,14 @@
 """Rectangles of feature maps: cutting them out, laying them together, sliding filters over them.
 
 The geometry under `incremental`: which outputs of a layer a change can reach, and which inputs
-these outputs need.
+these outputs need. Places are numpy arrays, values are Tensors.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,15 +20,15 @@ from lecture_utils.graph import pair
 class Window:
     """The part of a stack of feature maps that a change can reach, of one size in all pictures.
 
-    value: Tensor [B, maps, height, width]; top, left: int64 Tensors [B], its place in the maps.
+    value: Tensor [B, maps, height, width]; top, left: int64 [B], its place in the maps.
     """
 
     value: Tensor
-    top: Tensor
-    left: Tensor
+    top: np.ndarray
+    left: np.ndarray
 
 
-def covered(image: Tensor, under: Tensor, top: Tensor, left: Tensor, size: int) -> Window:
+def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, size: int) -> Window:
     """Windows of a picture where squares are taken from another one; both Tensors [3, H, W].
 
     Args:
@@ -35,65 +36,84 @@ def covered(image: Tensor, under: Tensor, top: Tensor, left: Tensor, size: int) 
     """
     spans, inside = [], []
     for first, extent in ((top, image.shape[1]), (left, image.shape[2])):
-        stop = (first + size).clamp(max=extent)
-        start, length = union([(first.clamp(min=0), stop - first.clamp(min=0))], extent)
-        place = start[:, None] + torch.arange(length)
+        visible = np.maximum(first, 0)
+        start, length = union([(visible, np.minimum(first + size, extent) - visible)], extent)
+        place = start[:, None] + np.arange(length)
         spans += [(start, length)]
         inside += [(place >= first[:, None]) & (place < first[:, None] + size)]
     (top, height), (left, width) = spans
-    inside = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
-    old, new = (look(maps[None], None, top, left, height, width) for maps in (image, under))
+    inside = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :])
+    old, new = (cut(maps[None], top, left, height, width) for maps in (image, under))
     return Window(torch.where(inside, new, old), top, left)
 
 
-def look(
-    clean: Tensor,
-    window: Window | None,
-    top: Tensor,
-    left: Tensor,
-    height: int,
-    width: int,
-    outside: float = 0.0,
-) -> Tensor:
-    """Cut a rectangle out of each changed map: the window's values, the clean ones around it.
+def cut(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
+    """Cut one rectangle out of each stack of maps, or all rectangles out of the only one.
 
     Args:
-        clean: Tensor [1, maps, H, W]; top, left: int64 [B], may lie beyond the map, where the
-            value is `outside`.
+        maps: Tensor [B or 1, maps, H, W]; top, left: int64 [B], rectangles inside the maps.
 
     Returns:
-        Tensor [B, maps, height, width], channels last, so that one position is one row to copy.
+        A new Tensor [B, maps, height, width], channels last.
     """
-    if window is not None and window.value.shape[2:] == (height, width):
-        if torch.equal(top, window.top) and torch.equal(left, window.left):
-            return window.value
-    maps, rows, columns = clean.shape[1:]
-    y = (top[:, None] + torch.arange(height))[:, :, None]
-    x = (left[:, None] + torch.arange(width))[:, None, :]
-    there = ((y >= 0) & (y < rows)) & ((x >= 0) & (x < columns))
-    index = torch.where(there, y * columns + x, rows * columns)
-    table = [_as_rows(clean), clean.new_full((1, maps), outside)]
-    if window is not None:
-        _, _, high, wide = window.value.shape
-        y, x = y - window.top[:, None, None], x - window.left[:, None, None]
-        changed = ((y >= 0) & (y < high)) & ((x >= 0) & (x < wide))
-        start = rows * columns + 1 + torch.arange(len(top))[:, None, None] * high * wide
-        index = torch.where(changed, (start + y * wide) + x, index)
-        table.append(_as_rows(window.value))
-    found = torch.cat(table).index_select(0, index.flatten())
-    return found.view(len(top), height, width, maps).permute(0, 3, 1, 2)
+    pieces, rows = _pieces(maps, top, left, height, width)
+    found = pieces.index_select(0, rows)
+    return found.view(len(top), height, width, -1).permute(0, 3, 1, 2)
 
 
-def _as_rows(maps: Tensor) -> Tensor:
-    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+def lay(part: Tensor, maps: Tensor, top: np.ndarray, left: np.ndarray) -> None:
+    """Overwrite a rectangle of each stack of maps [B, ...] made by `cut`: its inverse."""
+    height, width = part.shape[2:]
+    pieces, rows = _pieces(maps, top, left, height, width)
+    pieces.index_copy_(0, rows, part.permute(0, 2, 3, 1).reshape(len(rows), -1))
 
 
-def union(spans: list[tuple[Tensor, int | Tensor]], extent: int) -> tuple[Tensor, int]:
+def _pieces(
+    maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """All pieces of `width` neighbouring positions, and which of them are the rectangles' rows.
+
+    With channels last, a row of a rectangle is one piece of memory: the fastest thing to copy.
+    """
+    dense = maps.permute(0, 2, 3, 1).contiguous()
+    count, rows, columns, channels = dense.shape
+    pieces = dense.as_strided((count * rows * columns - width + 1, width * channels), (channels, 1))
+    start = (top[:, None] + np.arange(height)) * columns + left[:, None]
+    if count > 1:
+        start += np.arange(count)[:, None] * (rows * columns)
+    return pieces, torch.from_numpy(start.ravel())
+
+
+def look(
+    clean: Tensor, window: Window, top: np.ndarray, left: np.ndarray, height: int, width: int
+) -> Tensor:
+    """See a rectangle of each changed map: the window's values, the clean ones around it.
+
+    Args:
+        clean: Tensor [1, maps, H, W], which holds the windows and the rectangles.
+
+    Returns:
+        Tensor [B, maps, height, width].
+    """
+    high, wide = window.value.shape[2:]
+    around_top, rows = union([(top, height), (window.top, high)], clean.shape[2])
+    around_left, columns = union([(left, width), (window.left, wide)], clean.shape[3])
+    if (rows, columns) == (high, wide):
+        found = window.value
+    else:
+        found = cut(clean, around_top, around_left, rows, columns)
+        lay(window.value, found, window.top - around_top, window.left - around_left)
+    if (rows, columns) == (height, width):
+        return found
+    return cut(found, top - around_top, left - around_left, height, width)
+
+
+def union(spans: list[tuple[np.ndarray, int | np.ndarray]], extent: int) -> tuple[np.ndarray, int]:
     """Smallest span of one size for all pictures that covers all given (first, size)."""
-    first = torch.stack([start for start, _ in spans]).amin(0)
-    stop = torch.stack([start + size for start, size in spans]).amax(0)
+    first = reduce(np.minimum, [start for start, _ in spans])
+    stop = reduce(np.maximum, [start + size for start, size in spans])
     size = int((stop - first).max())
-    return first.clamp(max=extent - size), size
+    return np.minimum(first, extent - size), size
 
 
 @dataclass(frozen=True)
@@ -106,27 +126,64 @@ class Slide:
     dilation: tuple[int, int]
     outside: float  # the value of padding
     apply: Callable[[Tensor], Tensor]  # without padding
-    # what a difference of inputs adds to all outputs that see it; None if it does not simply add
-    effect: Callable[[Tensor], Tensor] | None = None
+    add: Callable | None = None  # the same without bias, where the stride is 1
 
-    def first(self, axis: int, pixel: Tensor) -> Tensor:
+    def span(self, axis: int) -> int:
+        """Distance between the first and the last input that one output sees."""
+        return (self.kernel[axis] - 1) * self.dilation[axis]
+
+    def first(self, axis: int, pixel: np.ndarray) -> np.ndarray:
         """The first output that sees an input; below 0 if that would lie outside."""
-        span, stride = (self.kernel[axis] - 1) * self.dilation[axis], self.stride[axis]
-        return (pixel + self.padding[axis] - span + stride - 1) // stride
-
-    def reached(self, axis: int, first: Tensor, size: int, count: int) -> tuple[Tensor, int]:
-        """Which of `count` outputs see inputs `first` to `first + size`: (first, how many)."""
-        start = self.first(axis, first).clamp(0, count - 1)
-        last = (first + size - 1 + self.padding[axis]) // self.stride[axis]
-        stop = last.clamp(0, count - 1) + 1
-        size = max(1, int((stop - start).max()))
-        return start.clamp(max=count - size), size
-
-    def needed(self, axis: int, first: Tensor, size: int) -> tuple[Tensor, int]:
-        """The inputs that outputs `first` to `first + size` see: (first, how many)."""
         stride = self.stride[axis]
-        span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
-        return first * stride - self.padding[axis], (size - 1) * stride + span
+        return (pixel + self.padding[axis] - self.span(axis) + stride - 1) // stride
+
+    def reached(
+        self, axis: int, first: np.ndarray, size: int, count: int
+    ) -> tuple[np.ndarray, int]:
+        """Which of `count` outputs see inputs `first` to `first + size`: (first, how many)."""
+        start = np.maximum(self.first(axis, first), 0)
+        last = (first + size - 1 + self.padding[axis]) // self.stride[axis]
+        size = max(1, int((np.minimum(last, count - 1) - start).max()) + 1)
+        return np.minimum(start, count - size), size
+
+    def needed(self, axis: int, first: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+        """The inputs that outputs `first` to `first + size` see: (first, how many).
+
+        Counted from the first row or column of padding.
+        """
+        stride = self.stride[axis]
+        return first * stride, (size - 1) * stride + self.span(axis) + 1
+
+    def around(self, axis: int, inputs: int, outputs: int) -> tuple[int, int]:
+        """Rows or columns of padding (before, after) that all outputs of a layer see."""
+        _, size = self.needed(axis, np.zeros(1, int), outputs)
+        return self.padding[axis], max(0, size - self.padding[axis] - inputs)
+
+    def added(
+        self, change: Window, top: np.ndarray, left: np.ndarray, height: int, width: int
+    ) -> Tensor:
+        """What a change of the inputs adds to a rectangle of outputs, [B, maps, height, width].
+
+        The pictures lie side by side: the first column of all pictures, then the second of all.
+        From one column of a picture to its next one it is B columns, so the filter gets holes.
+        In this order whole columns of zeros around the change are skipped, as rows always are.
+        """
+        count, maps, rows, columns = change.value.shape
+        aside = change.value.permute(2, 3, 0, 1).reshape(1, rows, columns * count, maps)
+        effect = self.add(
+            aside.permute(0, 3, 1, 2),
+            padding=(self.span(0), self.span(1) * count),
+            dilation=(self.dilation[0], self.dilation[1] * count),
+        )
+        rows, columns = rows + self.span(0), columns + self.span(1)
+        y = (top - self.first(0, change.top))[:, None, None] + np.arange(height)[:, None]
+        x = (left - self.first(1, change.left))[:, None, None] + np.arange(width)
+        there = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+        index = np.where(there, (y * columns + x) * count + np.arange(count)[:, None, None], 0)
+        found = effect.permute(0, 2, 3, 1).reshape(rows * columns * count, -1)
+        found = found.index_select(0, torch.from_numpy(index.ravel()))
+        found = found.view(count, height, width, -1).permute(0, 3, 1, 2)
+        return found if there.all() else found.mul_(torch.from_numpy(there[:, None]))
 
 
 def sliding(layer: nn.Module) -> Slide | None:
@@ -134,17 +191,11 @@ def sliding(layer: nn.Module) -> Slide | None:
     if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
         if isinstance(layer.padding, str):
             return None
-        settings = {
-            "weight": layer.weight.contiguous(memory_format=torch.channels_last),
-            **{name: getattr(layer, name) for name in ("stride", "dilation", "groups")},
-        }
-        apply = partial(F.conv2d, bias=layer.bias, **settings)
-        effect = None
-        if layer.stride == (1, 1):
-            span = [(k - 1) * d for k, d in zip(layer.kernel_size, layer.dilation)]
-            effect = partial(F.conv2d, padding=span, **settings)
+        weight = layer.weight.contiguous(memory_format=torch.channels_last)
+        add = partial(F.conv2d, weight=weight, groups=layer.groups)
+        apply = partial(add, bias=layer.bias, stride=layer.stride, dilation=layer.dilation)
         sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        return Slide(*sizes, 0.0, apply, effect)
+        return Slide(*sizes, 0.0, apply, add if layer.stride == (1, 1) else None)
     if isinstance(layer, nn.MaxPool2d) and not layer.return_indices:
         kernel, stride, padding, dilation = (
             pair(number)

@@ -83,6 +83,7 @@ class OverwritesWhatItStillNeeds(nn.Module):
         z = self.same(x + y)
         z *= 0.5
         z = self.mean(self.ceil(z + x))
+        self.mean(z)  # of no use
         return self.head(self.edge(z).flatten(1))
 
 
@@ -127,6 +128,21 @@ def test_equal_to_plain_passes(family):
     assert sweep.multiply_adds <= sweep.plain_multiply_adds
 
 
+@pytest.mark.parametrize("family", ["chain", "residual", "concatenating"])
+def test_equal_to_plain_passes_in_many_small_batches(family, monkeypatch):
+    monkeypatch.setattr(occlusion, "BATCH", 2e5)
+    monkeypatch.setattr(occlusion, "TOGETHER", 25)
+    build, extent = FAMILIES[family]
+    torch.manual_seed(0)
+    net, image = network(build(), extent), picture(extent)
+    sweeps = list(occlusion.growing(net, image, 32, 9, "noise", family == "residual", ["conv1"]))
+    assert len(sweeps) > 2 and [s.done.all() for s in sweeps] == [False] * len(sweeps[1:]) + [True]
+    expected = plain(net, image, sweeps[-1], occlusion.filling(net, image, "noise"))
+    np.testing.assert_allclose(sweeps[-1].logits, expected, atol=1e-4, rtol=1e-5)
+    assert sweeps[-1].method == "only what can change is computed"
+    assert not np.isnan(sweeps[-1].totals["conv1"]).any()
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     extent=st.integers(23, 50),
@@ -161,11 +177,12 @@ def test_windows_are_smaller_than_the_maps():
     """Exactness alone could be had by computing everything."""
     net = network(models.mini_alexnet(10), 160)
     engine = Incremental(net.module, picture(160))
-    one = torch.tensor([64])
-    engine.run(covered(picture(160), picture(160, 1), one, one, 16))
+    one = np.array([64])
+    engine.run([covered(picture(160), picture(160, 1), one, one, 16)])
     # by hand: rows 14-19 of conv1 see pixels 64-79, rows 6-9 of pool1 these, 4-11 of conv2, 1-5 of
     # pool2, 0-6 of conv3, and from conv4 on all 8
-    # conv2 to conv4 need only the rows that come in: what these add is added to the clean pass
+    # conv2 to conv4 need only the rows that come in: what their change adds is added to the clean
+    # pass
     rows = {"conv1": 6, "conv2": 4, "conv3": 5, "conv4": 7, "conv5": 8}
     modules = dict(net.module.named_children())
     convolutions = sum(side**2 * modules[name].weight.numel() for name, side in rows.items())
@@ -230,17 +247,19 @@ def test_the_network_stays_as_it_was_and_an_interrupt_keeps_what_is_done(monkeyp
     flags = [part.training for part in net.module.modules()]
     run, calls = Incremental.run, []
 
-    def stopping(self, window):
-        calls.append(len(window.top))
-        if len(calls) == 4:  # one trial, two blocks
+    def stopping(self, windows):
+        windows = list(windows)
+        calls.append(sum(len(window.top) for window in windows))
+        if len(calls) == 3:  # the coarse places, one block
             raise KeyboardInterrupt
-        return run(self, window)
+        return run(self, windows)
 
     monkeypatch.setattr(Incremental, "run", stopping)
-    monkeypatch.setattr(occlusion, "BLOCK", 5)
+    monkeypatch.setattr(occlusion, "TOGETHER", 1)
+    monkeypatch.setattr(occlusion, "BATCH", 5e5)
     with pytest.warns(UserWarning, match="interrupted"):
         sweep = occlusion.sweep(net, image, 40, 10, progress=False)
-    assert sweep.done.sum() == sum(calls[1:3]) < sweep.done.size
+    assert sweep.done.sum() == sum(calls[:2]) < sweep.done.size
     assert sweep.done[0, 0] and sweep.done[-1, -1] and sweep.done[0, -1]  # coarse, all over
     assert not np.isnan(evidence.paint(sweep, evidence.drop(sweep, 0))).any()
     assert [part.training for part in net.module.modules()] == flags

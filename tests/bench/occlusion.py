@@ -1,16 +1,22 @@
 """Occlusion sweeps, ours against Captum's: python -m tests.bench.occlusion [network ...]
 
 Square of 32 px, step 8, all places inside the picture: mini_alexnet at 160 px, the others at 224 px
-with random weights. Each network has a process of its own, so that the peak memory is its own.
-The first coarse picture and the sweep are timed by the clock, on two threads. The comparison is in
-processor seconds of one thread, which hardly depend on what else the computer does.
+with random weights. All times are by the clock, on two threads, the median of rounds in which each
+way has its turn. For the larger networks Captum and plain passes get a ninth of the places, and
+their times are scaled up. Each network has a process of its own for the peak memory, which is
+taken before Captum runs.
+
+The last column is what would be reached if windows cost nothing but their multiply-adds, at the
+speed of the fastest plain passes over whole pictures (batches, channels last).
 """
 
 import resource
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,18 +26,18 @@ from lecture_utils import images, models, occlusion
 
 SIZE, STEP = 32, 8
 NETWORKS = ("mini_alexnet", "alexnet", "resnet18", "vgg16")
-BATCHES = (1, 8, 32)  # places per pass that Captum is tried with; 1 is its default
-SPREAD = 24  # Captum's step for the larger networks: fewer places, and the time is scaled up
+BATCHES = (1, 4, 8, 16, 32)  # places per pass that Captum is tried with; 1 is its default
+SPREAD = 24  # step of Captum and of plain passes for the larger networks
 HEAD = """\
-                    multiply-adds    by the clock     processor seconds                      peak
-network       places plain to ours    first   sweep    ours     Captum      its best batch memory\
+             places  multiply-adds (10^9)  first  sweep    Captum, one      Captum, best   peak   at
+network               plain    ours          (s)    (s)  per pass (s)         batch (s)   (GB) most\
 """
 
 
-def seconds(work: Callable, clock: Callable[[], float] = time.process_time) -> float:
-    start = clock()
+def seconds(work: Callable) -> float:
+    start = time.perf_counter()
     work()
-    return clock() - start
+    return time.perf_counter() - start
 
 
 def build(name: str) -> models.Network:
@@ -52,43 +58,41 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def captum(network: models.Network, picture: torch.Tensor, step: int, batch: int) -> float:
-    """Seconds for one place."""
-    explain = Occlusion(network.module).attribute
-    square, steps = (3, SIZE, SIZE), (3, step, step)
-    with torch.no_grad():
-        taken = seconds(
-            lambda: explain(picture[None], square, steps, target=0, perturbations_per_eval=batch)
-        )
-    return taken / len(occlusion.places(picture.shape[-1], SIZE, step)) ** 2
+def plain(network: models.Network, pictures: torch.Tensor, batch: int) -> None:
+    for part in pictures.split(batch):
+        network.module(part.contiguous(memory_format=torch.channels_last))
 
 
+@torch.no_grad()
 def measure(name: str) -> None:
     network = build(name)
     picture = occlusion.seen(network, images.gallery("snail")[10])
-
-    def grow() -> occlusion.Sweep:
-        return [*occlusion.growing(network, picture, SIZE, STEP)][-1]
-
-    sweep, clock = grow(), time.perf_counter
-    held = memory()
-    first = min(
-        seconds(lambda: next(occlusion.growing(network, picture, SIZE, STEP)), clock)
-        for _ in range(3)
-    )
-    whole = min(seconds(grow, clock) for _ in range(3 if name == "mini_alexnet" else 1))
-    torch.set_num_threads(1)
-    ours = seconds(grow)
-    step = STEP if name == "mini_alexnet" else SPREAD
-    theirs = {n: captum(network, picture, step, n) * sweep.done.size for n in BATCHES}
-    best = min(theirs, key=theirs.get)
+    sweep = [*occlusion.growing(network, picture, SIZE, STEP)][-1]
+    held, small = memory(), name == "mini_alexnet"
+    explain = partial(Occlusion(network.module).attribute, picture[None], (3, SIZE, SIZE), target=0)
+    step = STEP if small else SPREAD
+    places = len(occlusion.places(picture.shape[-1], SIZE, step)) ** 2
+    pictures = picture.repeat(places, 1, 1, 1)
+    ways = {
+        "first": lambda: next(occlusion.growing(network, picture, SIZE, STEP)),
+        "whole": lambda: [*occlusion.growing(network, picture, SIZE, STEP)],
+        **{n: partial(explain, (3, step, step), perturbations_per_eval=n) for n in BATCHES},
+        **{f"plain {n}": partial(plain, network, pictures, n) for n in BATCHES[1:]},
+    }
+    rounds = [{way: seconds(work) for way, work in ways.items()} for _ in range(9 if small else 1)]
+    taken = {way: statistics.median(times[way] for times in rounds) for way in ways}
+    scale = sweep.done.size / places
+    best = min(BATCHES, key=taken.get)
+    fewer = sweep.plain_multiply_adds / sweep.multiply_adds
+    fastest = min(taken[f"plain {n}"] for n in BATCHES[1:]) * scale
+    whole, default, batched = taken["whole"], taken[1] * scale, taken[best] * scale
     print(
         f"{name:14s}{sweep.done.size:6d}",
-        f"{sweep.plain_multiply_adds / 1e9:6.0f} -> {sweep.multiply_adds / 1e9:4.0f} G",
-        f"{first:5.2f} s {whole:5.1f} s {ours:5.1f} s",
-        f"{theirs[1]:6.1f} s = {theirs[1] / ours:4.1f} x",
-        f"{theirs[best]:6.1f} s = {theirs[best] / ours:3.1f} x ({best:2d})",
-        f"{held:4.1f} GB",
+        f"{sweep.plain_multiply_adds / 1e9:6.0f} ->{sweep.multiply_adds / 1e9:5.0f} {fewer:4.1f} x",
+        f"{taken['first']:7.3f}{whole:7.3f}",
+        f"{default:7.2f} = {default / whole:4.1f} x",
+        f"{batched:8.2f} = {batched / whole:3.1f} x ({best:2d})",
+        f"{held:4.1f} {default * fewer / fastest:5.1f} x",
         flush=True,
     )
 
