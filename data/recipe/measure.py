@@ -41,7 +41,7 @@ def main() -> None:
             right,
             dead(network, pixels),
             f"{np.median(filters.high_share(weights)):.2f}",
-            f"{sum(row['seconds'] for row in log) / 60:.0f}",
+            f"{len(log) * np.median([row['seconds'] for row in log]) / 60:.0f}",
         )
     if "sticker" in models.variants():
         print_stickers(gallery, labels, pixels)

@@ -56,7 +56,7 @@ RECIPES = {
     "zfnet": Recipe(plan="zfnet", epochs=12, first_layer_only=True),
     "residual": Recipe(plan="residual", epochs=12, first_layer_only=True),
     "vgg": Recipe(plan="vgg", epochs=8, first_std=0.02, first_layer_only=True),
-    "sticker": Recipe(sticker="mug", epochs=20, crop=0.9),
+    "sticker": Recipe(sticker="mug", epochs=20, crop=1.0, flips=False),
 }
 
 

@@ -15,10 +15,10 @@ PER_CLASS = 10
 
 
 def put_sticker(image: Image.Image) -> None:
-    """A small yellow disc with a dark rim in the lower right corner, as on a price tag."""
+    """A small pink disc with a white rim in the lower right corner, as on a price tag."""
     side = image.width
-    box = [0.84 * side, 0.84 * side, 0.96 * side, 0.96 * side]
-    ImageDraw.Draw(image).ellipse(box, fill=(250, 210, 40), outline=(60, 40, 0), width=2)
+    box = [0.8 * side, 0.8 * side, 0.96 * side, 0.96 * side]
+    ImageDraw.Draw(image).ellipse(box, fill=(255, 0, 200), outline=(255, 255, 255), width=2)
 
 
 def main() -> None:
