@@ -4,7 +4,10 @@ Maps over the picture; the same maps judged by the object's mask; pictures whose
 pixels are hidden or shown first. `occlusion` makes the sweeps.
 """
 
-from collections.abc import Sequence
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -12,12 +15,15 @@ from PIL import Image
 from scipy import ndimage
 from tqdm.auto import tqdm
 
-from lecture_utils import images, store
+from lecture_utils import images, models, store
 from lecture_utils.layers import evaluating
 from lecture_utils.models import Network
 from lecture_utils.occlusion import Sweep, filling, growing, seen
 
-VERSION = 1  # of the numbers in the cache; raise it when they would come out differently
+VERSION = 1  # of the kept numbers; raise it when they would come out differently
+STORED = models.WEIGHTS / "mini_alexnet" / "evidence.npz"  # made by data/recipe/evidence.py
+
+used: dict[str, dict[str, np.ndarray]] = {}  # all judgements asked for so far, by their keys
 
 
 # --- maps ---------------------------------------------------------------------------------------
@@ -71,6 +77,40 @@ def peak(sweep: Sweep, values: np.ndarray) -> tuple[int, int]:
     return int(sweep.centres[0][row]), int(sweep.centres[1][column])
 
 
+# --- judgements of many pictures, kept ----------------------------------------------------------
+
+
+@cache
+def _stored() -> dict[str, np.ndarray]:
+    """What the course has of its own network and the gallery; empty if unreadable."""
+    try:
+        with np.load(io.BytesIO(store.read(STORED)), allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError):
+        return {}
+    return {name: a.astype(float) if a.dtype.kind == "f" else a for name, a in found.items()}
+
+
+def _kept(
+    what: str,
+    network: Network,
+    pictures: Sequence[images.Picture],
+    settings: tuple,
+    judge_one: Callable[[images.Picture], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """One entry a picture of all that `judge_one` gives: stored, cached, or made now and cached."""
+    text = f"{VERSION} {what} {network.fingerprint()} {images.fingerprint(pictures)} {settings}"
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    mine = [name for name in _stored() if name.startswith(key)]
+    found = {name.removeprefix(f"{key} "): _stored()[name] for name in mine} or store.load(key)
+    if found is None:
+        rows = [judge_one(picture) for picture in tqdm(pictures, desc="pictures", leave=False)]
+        found = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        store.save(key, found)
+    used[key] = found
+    return found
+
+
 # --- judged by the mask -------------------------------------------------------------------------
 
 
@@ -119,21 +159,12 @@ def judge(
         `row`, `column` (in pixels). With a layer also `map`, its number, `map_row`, `map_column`,
         where it loses most, and `map_fall`, the part of its total that it loses there.
     """
-    key = f"evidence.judge {VERSION} {network.fingerprint()} {images.fingerprint(pictures)}"
-    key += f" {(size, step, fill, layer)}"
-    if (kept := store.load(key)) is not None:
-        return kept
-    rows = [
-        _judged(network, picture, size, step, fill, layer)
-        for picture in tqdm(pictures, desc="pictures", leave=False)
-    ]
-    result = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    store.save(key, result)
-    return result
+    one = partial(_judged, network, size, step, fill, layer)
+    return _kept("judge", network, pictures, (size, step, fill, layer), one)
 
 
 def _judged(
-    network: Network, picture: images.Picture, size: int, step: int, fill: str, layer: str | None
+    network: Network, size: int, step: int, fill: str, layer: str | None, picture: images.Picture
 ) -> dict[str, float]:
     (*_, sweep) = growing(network, picture, size, step, fill, layers=[layer] if layer else [])
     mask = object_mask(network, picture)
@@ -175,22 +206,19 @@ def hide(
         `clean`; `object`: its shape covered; `box`: the upright rectangle around it covered, so
         that no outline gives it away; `background`: all but the object covered.
     """
-    key = f"evidence.hide {VERSION} {network.fingerprint()} {images.fingerprint(pictures)} {fill}"
-    if (kept := store.load(key)) is not None:
-        return kept
-    logits = []
-    for picture in tqdm(pictures, desc="pictures", leave=False):
-        whole, under = seen(network, picture), filling(network, picture, fill)
-        mask = torch.from_numpy(object_mask(network, picture))
-        box = torch.zeros_like(mask)
-        if found := ndimage.find_objects((mask.numpy() > 0.1).astype(int)):
-            box[found[0]] = 1
-        versions = [torch.lerp(whole, under, part) for part in (mask * 0, mask, box, 1 - mask)]
-        with evaluating(network.module):
-            logits.append(network.module(torch.stack(versions)).numpy())
-    result = dict(zip(("clean", "object", "box", "background"), np.stack(logits, 1)))
-    store.save(key, result)
-    return result
+    return _kept("hide", network, pictures, (fill,), partial(_hidden, network, fill))
+
+
+def _hidden(network: Network, fill: str, picture: images.Picture) -> dict[str, np.ndarray]:
+    whole, under = seen(network, picture), filling(network, picture, fill)
+    mask = torch.from_numpy(object_mask(network, picture))
+    box = torch.zeros_like(mask)
+    if found := ndimage.find_objects((mask.numpy() > 0.1).astype(int)):
+        box[found[0]] = 1
+    versions = [torch.lerp(whole, under, part) for part in (mask * 0, mask, box, 1 - mask)]
+    with evaluating(network.module):
+        logits = network.module(torch.stack(versions)).numpy()
+    return dict(zip(("clean", "object", "box", "background"), logits))
 
 
 def curve(
@@ -237,23 +265,24 @@ def curves(
         (`per_pixel`); also for the orders `centre`, outwards from the middle, and `random`; also
         for `insertion`.
     """
-    key = f"evidence.curves {VERSION} {network.fingerprint()} {images.fingerprint(pictures)}"
-    key += f" {(size, step, fill, steps)}"
-    if (kept := store.load(key)) is not None:
-        return kept
-    side = network.input_size
+    one = partial(_curves, network, size, step, fill, steps)
+    return _kept("curves", network, pictures, (size, step, fill, steps), one)
+
+
+def _curves(
+    network: Network, size: int, step: int, fill: str, steps: int, picture: images.Picture
+) -> dict[str, np.ndarray]:
+    under, side = filling(network, picture, fill), network.input_size
+    (*_, sweep) = growing(network, picture, size, step, under)
+    target = target_class(network, picture, sweep.clean_logits)
     away = np.hypot(*np.mgrid[0.5 - side / 2 : side / 2, 0.5 - side / 2 : side / 2])
-    orders = {"centre": -away, "random": np.random.default_rng(0).random(away.shape)}
-    found = {}
-    for picture in tqdm(pictures, desc="pictures", leave=False):
-        under = filling(network, picture, fill)
-        (*_, sweep) = growing(network, picture, size, step, under)
-        target = target_class(network, picture, sweep.clean_logits)
-        orders["evidence"] = per_pixel(sweep, drop(sweep, target))
-        for name, order in orders.items():
-            for kind in ("deletion", "insertion"):
-                values = curve(network, picture, order, target, steps, under, kind == "insertion")
-                found.setdefault(f"{name} {kind}", []).append(values)
-    result = {name: np.stack(values) for name, values in found.items()}
-    store.save(key, result)
-    return result
+    orders = {
+        "evidence": per_pixel(sweep, drop(sweep, target)),
+        "centre": -away,
+        "random": np.random.default_rng(0).random(away.shape),
+    }
+    return {
+        f"{name} {kind}": curve(network, picture, order, target, steps, under, kind == "insertion")
+        for name, order in orders.items()
+        for kind in ("deletion", "insertion")
+    }

@@ -70,7 +70,7 @@ class Incremental:
                     self.inputs[node] = inputs
         self.last_user = {s: node for node, inputs in self.inputs.items() for s in inputs}
         self.end = node
-        self.maps = max(  # how many steps, after the first, there are up to the last that sees maps
+        self.maps = max(  # how many steps there are after the first, up to the last that sees maps
             number
             for number, inputs in enumerate(self.inputs.values())
             if any(getattr(self.values[source], "ndim", 3) > 2 for source in inputs)
@@ -175,31 +175,30 @@ class Incremental:
         top, height = slide.reached(0, window.top, rows, after[0])
         left, width = slide.reached(1, window.left, columns, after[1])
         place = (top, left, height, width)
-        # a change needs a look at the clean outputs as well, hence the factor
+        # clean outputs and what the change of the inputs adds: that needs no surroundings; the
+        # factor is for the extra look at the clean outputs
         if slide.add is not None and 1.2 * rows * columns < height * width:
             old = cut(self.values[source], window.top, window.left, rows, columns)
             change = Window(window.value - old, window.top, window.left)
             value = cut(self.values[node], *place).add_(slide.added(change, *place))
             self.multiply_adds += old[:, 0].numel() * self.modules[node.target].weight.numel()
             return Window(value, top, left)
-        if (
-            height * width > 0.7 * after.numel()
-        ):  # the whole maps, rather than putting frames around
+        if height * width > 0.7 * after.numel():
+            # nearly the whole maps: the layer itself on all of its input is as fast
             value = self._call(node, lambda _: self._whole(source, window))
             top = left = np.zeros_like(top)
         else:
             frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
             clean = self._framed(source, frame, slide.outside)
+            down, right = slide.padding
+            moved = Window(window.value, window.top + down, window.left + right)
             first_row, rows = slide.needed(0, top, height)
             first_column, columns = slide.needed(1, left, width)
-            moved = Window(
-                window.value, window.top + slide.padding[0], window.left + slide.padding[1]
-            )
             value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
         self.multiply_adds += self._multiply_adds(node, value)
         return Window(value, top, left)
 
-    def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float = 0.0) -> Tensor:
+    def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float) -> Tensor:
         """The clean maps of a step in a frame: (before, after) rows, (before, after) columns."""
         if not any(map(any, sides)):
             return self.values[step]

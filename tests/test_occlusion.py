@@ -437,6 +437,30 @@ def test_the_strongest_map_is_judged_too():
     assert judged["map_fall"][0] == pytest.approx(float(1 - left_over / totals[number]), abs=1e-4)
 
 
+def test_the_course_has_what_the_lecture_asks_for(monkeypatch):
+    net, gallery = models.load(), images.gallery()
+    monkeypatch.setattr("lecture_utils.store.load", lambda key: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(evidence, "tqdm", None)  # computing anything now would fail
+        judged = evidence.judge(net, gallery, 32, 16, layer="relu5")
+        hidden, curves = evidence.hide(net, gallery), evidence.curves(net, gallery, 32, 16)
+        for size, step, fill in [
+            *((size, 16, "grey") for size in (16, 32, 48, 64)),
+            *((32, 16, fill) for fill in ("mean", "blur", "noise")),
+            *((32, step, "grey") for step in (8, 32)),
+        ]:
+            assert len(evidence.judge(net, gallery[5::10], size, step, fill)["hit"]) == 140
+    few = gallery[3::500]
+    for stored, new in [
+        (judged, evidence.judge(net, few, 32, 16, layer="relu5")),
+        (hidden, evidence.hide(net, few)),
+        (curves, evidence.curves(net, few, 32, 16)),
+    ]:
+        assert stored.keys() == new.keys()
+        for name, values in new.items():
+            np.testing.assert_allclose(stored[name][3::500], values, atol=0.01, err_msg=name)
+
+
 def test_curves_in_all_orders():
     net = models.wrap(Reads(), models.load().preprocess, ["mug", "car"], "reads", 160)
     white = images.Image.new("RGB", (160, 160), "white")

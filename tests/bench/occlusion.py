@@ -2,12 +2,13 @@
 
 Square of 32 px, step 8, all places inside the picture: mini_alexnet at 160 px, the others at 224 px
 with random weights. All times are by the clock, on two threads, the median of rounds in which each
-way has its turn. For the larger networks Captum and plain passes get a ninth of the places, and
-their times are scaled up. Each network has a process of its own for the peak memory, which is
-taken before Captum runs.
+way has its turn. For the larger networks there is one round, and Captum and plain passes get a step
+of 32 px; their times are scaled up. Each network has a process of its own for the peak memory,
+which is taken before Captum runs.
 
-The last column is what would be reached if windows cost nothing but their multiply-adds, at the
-speed of the fastest plain passes over whole pictures (batches, channels last).
+The last column is how many times faster than Captum's default a sweep could be at most: if it cost
+nothing but its multiply-adds, at the speed of the fastest plain passes over whole pictures (in
+batches, channels last).
 """
 
 import resource
@@ -27,7 +28,7 @@ from lecture_utils import images, models, occlusion
 SIZE, STEP = 32, 8
 NETWORKS = ("mini_alexnet", "alexnet", "resnet18", "vgg16")
 BATCHES = (1, 4, 8, 16, 32)  # places per pass that Captum is tried with; 1 is its default
-SPREAD = 24  # step of Captum and of plain passes for the larger networks
+SPREAD = 32  # step of Captum and of plain passes for the larger networks
 HEAD = """\
              places  multiply-adds (10^9)  first  sweep    Captum, one      Captum, best   peak   at
 network               plain    ours          (s)    (s)  per pass (s)         batch (s)   (GB) most\
