@@ -25,7 +25,7 @@ from lecture_utils.incremental import Incremental
 from lecture_utils.layers import evaluating
 from lecture_utils.models import Network
 from lecture_utils.plain import Plain
-from lecture_utils.windows import Window, covered
+from lecture_utils.windows import Window, batches, covered
 
 VERSION = 1  # of the numbers in the cache; raise it when they would come out differently
 FILLS = ("grey", "mean", "blur", "noise")
@@ -228,7 +228,9 @@ def growing(
     clean_totals = {name: sums[0].numpy() for name, sums in zip(names, clean_sums)}
     result = Sweep(starts, starts, size, extent, logits, clean_logits, totals, clean_totals, method)
     side = max(1, math.isqrt(int(BATCH / engine.largest)))
-    blocks, together = _blocks(todo, side), max(1, TOGETHER // side**2)
+    rest, together = batches(todo, side), 1
+    if isinstance(engine, Incremental):
+        together = max(1, TOGETHER // side**2)
     done = [np.nonzero(~todo)]
     while done:
         rows, columns = np.concatenate(done, axis=1)
@@ -242,22 +244,8 @@ def growing(
             multiply_adds=engine.multiply_adds,
             plain_multiply_adds=engine.plain_multiply_adds * count**2,
         )
-        if done := list(itertools.islice(blocks, together)):
+        if done := list(itertools.islice(rest, together)):
             found = engine.run(squares(*block) for block in done)
-
-
-def _blocks(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the squares whose windows form one batch, about `side` x `side`.
-
-    Rows, and columns, that are equally far from the edge: there windows are cut off alike.
-    """
-    count = len(todo)
-    inner = np.argsort(np.abs(np.arange(count) - (count - 1) / 2), kind="stable")
-    bands = np.array_split(inner, math.ceil(count / side))
-    for rows, columns in itertools.product(bands, bands):
-        row, column = np.nonzero(todo[np.ix_(rows, columns)])
-        if len(row):
-            yield rows[row], columns[column]
 
 
 def _started(

@@ -4,7 +4,9 @@ The geometry under `incremental`: which outputs of a layer a change can reach, a
 these outputs need. Places are numpy arrays, values are Tensors.
 """
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -45,6 +47,23 @@ def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, siz
     inside = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :])
     old, new = (cut(maps[None], top, left, height, width) for maps in (image, under))
     return Window(torch.where(inside, new, old), top, left)
+
+
+def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of the squares whose windows form a batch, about `side` x `side` of them.
+
+    Rows, and columns, that are equally far from the edge: there windows are cut off alike.
+
+    Args:
+        todo: bool [rows, columns], which squares are asked for.
+    """
+    count = len(todo)
+    inner = np.argsort(np.abs(np.arange(count) - (count - 1) / 2), kind="stable")
+    bands = np.array_split(inner, math.ceil(count / side))
+    for rows, columns in itertools.product(bands, bands):
+        row, column = np.nonzero(todo[np.ix_(rows, columns)])
+        if len(row):
+            yield rows[row], columns[column]
 
 
 def cut(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
