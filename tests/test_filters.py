@@ -302,3 +302,31 @@ def test_match_of_unequal_numbers_and_sizes():
     assert sorted(partner) == [-1, -1, 0, 1, 2, 3] and np.isnan(correlation[partner < 0]).all()
     with pytest.raises(ValueError, match="1 and 3 channels"):
         filters.match(noise(2, 1, 5, 5), noise(2, 3, 5, 5))
+
+
+# --- the course's networks ----------------------------------------------------------------------
+
+WELL_TRAINED = ("other_seed", "no_augmentation", "zfnet", "residual")
+
+
+def held(name: str | None, noise: bool = False) -> float:
+    """The share of a first layer's energy that its Gabor-like filters hold."""
+    weights = filters.first_layer(models.load(variant=name)).weight.detach()
+    weights = filters.smooth_noise(weights) if noise else weights
+    energy = filters.energy(weights)
+    return energy[filters.fit_gabor(weights).gabor_like].sum() / energy.sum()
+
+
+def test_a_few_strong_gabor_like_filters_carry_every_well_trained_first_layer() -> None:
+    for name in (None, *WELL_TRAINED):
+        assert held(name) > 0.55 and held(name, noise=True) < 0.3, name
+    for name in ("high_rate", "random_labels"):
+        assert held(name) < 0.3, name
+
+
+def test_badly_trained_filters_have_grain_and_ours_have_none() -> None:
+    high = {
+        name: np.median(filters.high_share(filters.first_layer(models.load(variant=name)).weight))
+        for name in (None, "no_decay", "random_labels", "high_rate")
+    }
+    assert high["no_decay"] > 0.1 > high["random_labels"] > 0.03 > high["high_rate"] > high[None]
