@@ -5,11 +5,11 @@ the gallery; about ten minutes. What was made of the same files before is found 
 that a stopped run goes on.
 """
 
-import os
-
 import numpy as np
 
 from lecture_utils import evidence, images, models
+
+from .publish import write_arrays
 
 
 def main() -> None:
@@ -29,11 +29,7 @@ def main() -> None:
         for key, found in evidence.used.items()
         for name, array in found.items()
     }
-    part = evidence.STORED.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, evidence.STORED)
-    print(f"{len(arrays)} arrays, {evidence.STORED.stat().st_size / 1000:.0f} kB")
+    write_arrays(evidence.STORED, arrays)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ From the repository's root: `python -m data.recipe.maps`, after every change of 
 was made of the same weights before is found in the cache, so that a stopped run goes on.
 """
 
-import os
 from functools import partial
 
-import numpy as np
 from tqdm import tqdm
 
 from lecture_utils import codes, images, models
+
+from .publish import write_arrays
 
 PERPLEXITIES = (5, 10, 20, 30, 50, 100)
 SEEDS = (0, 1, 2, 3, 4)
@@ -32,11 +32,7 @@ def main() -> None:
     for job in tqdm(jobs, "maps"):
         job()
     arrays = {key: array for each in atlases for key, array in each.used.items()}
-    part = codes.MAPS.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, codes.MAPS)
-    print(f"{len(arrays)} arrays, {codes.MAPS.stat().st_size / 1000:.0f} kB: {codes.MAPS}")
+    write_arrays(codes.MAPS, arrays)
 
 
 if __name__ == "__main__":
