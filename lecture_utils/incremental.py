@@ -8,7 +8,6 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
-import copy
 import operator
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -19,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from lecture_utils.plain import map_sums
-from lecture_utils.windows import Slide, Window, cut, look, sliding, union
+from lecture_utils.steps import modules_around, steps
+from lecture_utils.windows import Slide, Window, cut, cut_or_zero, look, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -32,6 +32,12 @@ LOCAL_FUNCTIONS = {
     *(F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.dropout),
 }
 LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
+
+NEARLY = 0.7  # of the positions of a map: then all of it is computed
+
+# Linux takes back freed memory at once, and handing it out again is slow, until one block of just
+# under 32 MB has been freed (`man mallopt`, M_MMAP_THRESHOLD); this one is never written to
+torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 class Incremental:
@@ -55,11 +61,12 @@ class Incremental:
 
     def __init__(self, module: nn.Module, image: Tensor, watch: Iterable[str] = ()):
         self.module = module
-        graph, self.modules = _trace(module)
+        known = steps(module)
+        self.modules, self.slides = known.modules, known.slides
         self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
         self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
         with torch.no_grad():
-            for node in graph.nodes:
+            for node in known.graph.nodes:
                 first = not self.values
                 value = image[None] if first else self._call(node, self.values.get)
                 if isinstance(value, Tensor) and value.ndim == 4:
@@ -75,9 +82,6 @@ class Incremental:
             for number, inputs in enumerate(self.inputs.values())
             if any(getattr(self.values[source], "ndim", 3) > 2 for source in inputs)
         )
-        called = [node for node in self.inputs if node.op == "call_module"]
-        slides = {node: sliding(self.modules[node.target]) for node in called}
-        self.slides = {node: slide for node, slide in slides.items() if slide is not None}
         self.local = {node for node in self.inputs if self._is_local(node)}
         self.watched = [self._step(path) for path in watch]
         self.frames: dict[tuple, Tensor] = {}
@@ -156,6 +160,9 @@ class Incremental:
 
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
+        if len(node.all_input_nodes) == 1:
+            (window,) = windows
+            return Window(self._call(node, lambda _: window.value), window.top, window.left)
         rows, columns = self.values[node].shape[2:]
         top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
         left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
@@ -169,25 +176,19 @@ class Incremental:
         return Window(self._call(node, seen), top, left)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
-        """Convolution or pooling: outputs that see the window, from it and what is around it."""
+        """Convolution or pooling: the outputs that see the window."""
+        if slide.spread is not None:
+            return self._spread(node, slide, window)
         (source,), (rows, columns) = self.inputs[node], window.value.shape[2:]
         before, after = self.values[source].shape[2:], self.values[node].shape[2:]
         top, height = slide.reached(0, window.top, rows, after[0])
         left, width = slide.reached(1, window.left, columns, after[1])
-        place = (top, left, height, width)
-        # clean outputs and what the change of the inputs adds: that needs no surroundings; the
-        # factor is for the extra look at the clean outputs
-        if slide.add is not None and 1.2 * rows * columns < height * width:
-            old = cut(self.values[source], window.top, window.left, rows, columns)
-            change = Window(window.value - old, window.top, window.left)
-            value = cut(self.values[node], *place).add_(slide.added(change, *place))
-            self.multiply_adds += old[:, 0].numel() * self.modules[node.target].weight.numel()
-            return Window(value, top, left)
-        if height * width > 0.7 * after.numel():
-            # nearly the whole maps: the layer itself on all of its input is as fast
-            value = self._call(node, lambda _: self._whole(source, window))
+        if height * width > NEARLY * after.numel():
+            # the layer itself on all of its input is as fast
+            whole = self._whole(source, window).contiguous(memory_format=torch.channels_last)
+            value = self._call(node, lambda _: whole)
             top = left = np.zeros_like(top)
-        else:
+        else:  # from the window and what is around it
             frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
             clean = self._framed(source, frame, slide.outside)
             down, right = slide.padding
@@ -196,6 +197,31 @@ class Incremental:
             first_column, columns = slide.needed(1, left, width)
             value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
         self.multiply_adds += self._multiply_adds(node, value)
+        return Window(value, top, left)
+
+    def _spread(self, node: fx.Node, slide: Slide, window: Window) -> Window:
+        """Convolution: the clean outputs, and what the change of the inputs adds to them."""
+        clean, outputs = self.values[self.inputs[node][0]], self.values[node]
+        top, left, padding = window.top, window.left, slide.padding
+        new = window.value
+        if nearly := new[0, 0].numel() > NEARLY * clean[0, 0].numel():
+            # nothing to be cut out, neither now nor of the outputs
+            new, old = self._whole(self.inputs[node][0], window), clean
+        else:
+            old, padding = cut(clean, top, left, *new.shape[2:]), (slide.span(0), slide.span(1))
+        count, maps, rows, columns = new.shape
+        change = new.new_empty(rows, count, columns, maps)
+        torch.sub(new.permute(2, 0, 3, 1), old.permute(2, 0, 3, 1), out=change)
+        added = slide.spread(change, padding)
+        self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, padding)
+        if nearly:
+            top = left = np.zeros_like(top)
+            return Window(added.permute(1, 3, 0, 2).add_(outputs), top, left)
+        first_row, first_column = slide.first(0, top), slide.first(1, left)
+        top, height = slide.reached(0, top, rows, outputs.shape[2])
+        left, width = slide.reached(1, left, columns, outputs.shape[3])
+        value = cut(outputs, top, left, height, width)
+        value += cut_or_zero(added, top - first_row, left - first_column, height, width)
         return Window(value, top, left)
 
     def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float) -> Tensor:
@@ -221,7 +247,7 @@ class Incremental:
     def _step(self, path: str) -> fx.Node:
         """The step that gives a module's output: the last one inside it."""
         path, _, call = path.partition("#")
-        found = [node for node in self.values if path in _modules_around(node)]
+        found = [node for node in self.values if path in modules_around(node)]
         if call:  # `relu#1`: the first time that the module runs
             found = [node for node in found if node.target == path][: int(call)]
         if not found:
@@ -245,45 +271,3 @@ class Incremental:
         module = self.modules[node.target] if node.op == "call_module" else None
         connected = isinstance(module, nn.Conv2d | nn.Linear)
         return output.numel() * module.weight[0].numel() if connected else 0
-
-
-# --- the network as a list of steps -------------------------------------------------------------
-
-
-def _trace(module: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module]]:
-    """The forward pass as single steps, none of which overwrites what another one still needs.
-
-    Also the modules by name: copies that share their weights with the originals, in evaluation
-    mode, and not overwriting their input.
-    """
-    graph = fx.Tracer().trace(module)
-    order = {node: number for number, node in enumerate(graph.nodes)}
-    for node in order:
-        if not _in_place(module, node):
-            continue
-        source = node.args[0]
-        for user in list(source.users):
-            if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
-                user.replace_input_with(source, node)
-        if node.op != "call_module":
-            with graph.inserting_before(node):
-                node.replace_input_with(source, graph.call_method("clone", (source,)))
-    modules = {name: copy.copy(part) for name, part in module.named_modules()}
-    for part in modules.values():
-        part.training = False
-        if hasattr(part, "inplace"):
-            part.inplace = False
-    return graph, modules
-
-
-def _in_place(module: nn.Module, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return getattr(module.get_submodule(node.target), "inplace", False)
-    if node.op == "call_method":
-        return node.target.endswith("_")
-    return node.target in (operator.iadd, operator.imul) or node.kwargs.get("inplace", False)
-
-
-def _modules_around(node: fx.Node) -> list[str]:
-    """Dotted names of the modules in whose forward pass a step happens."""
-    return [path.partition("@")[0] for path in node.meta.get("nn_module_stack", {})]

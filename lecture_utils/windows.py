@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lecture_utils.graph import pair
+from lecture_utils.winograd import Spread, spread
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, siz
         spans += [(start, length)]
         inside += [(place >= first[:, None]) & (place < first[:, None] + size)]
     (top, height), (left, width) = spans
-    inside = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :])
-    old, new = (cut(maps[None], top, left, height, width) for maps in (image, under))
-    return Window(torch.where(inside, new, old), top, left)
+    inside = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    new = cut(under[None], top, left, height, width)
+    if not inside.all():
+        old = cut(image[None], top, left, height, width)
+        new = torch.where(torch.from_numpy(inside), new, old)
+    return Window(new, top, left)
 
 
 def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -127,6 +131,27 @@ def look(
     return cut(found, top - around_top, left - around_left, height, width)
 
 
+def cut_or_zero(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
+    """Cut one rectangle out of each stack of maps; where it reaches over the edge, there is 0.
+
+    Args:
+        maps: Tensor [H, B, W, maps], in this order.
+
+    Returns:
+        Tensor [B, maps, height, width].
+    """
+    rows, count, columns, _ = maps.shape
+    y, x = top[:, None] + np.arange(height), left[:, None] + np.arange(width)
+    index = ((y * count + np.arange(count)[:, None]) * columns)[:, :, None] + x[:, None]
+    high, wide = (y >= 0) & (y < rows), (x >= 0) & (x < columns)
+    there = None if high.all() and wide.all() else high[:, :, None] & wide[:, None]
+    if there is not None:
+        index *= there
+    found = maps.flatten(0, 2).index_select(0, torch.from_numpy(index.ravel()))
+    found = found.view(count, height, width, -1).permute(0, 3, 1, 2)
+    return found if there is None else found.mul_(torch.from_numpy(there[:, None]))
+
+
 def union(spans: list[tuple[np.ndarray, int | np.ndarray]], extent: int) -> tuple[np.ndarray, int]:
     """Smallest span of one size for all pictures that covers all given (first, size)."""
     first = reduce(np.minimum, [start for start, _ in spans])
@@ -145,7 +170,7 @@ class Slide:
     dilation: tuple[int, int]
     outside: float  # the value of padding
     apply: Callable[[Tensor], Tensor]  # without padding
-    add: Callable | None = None  # the same without bias, where the stride is 1
+    spread: Spread | None = None  # what inputs add, where that can be had more cheaply
 
     def span(self, axis: int) -> int:
         """Distance between the first and the last input that one output sees."""
@@ -154,14 +179,14 @@ class Slide:
     def first(self, axis: int, pixel: np.ndarray) -> np.ndarray:
         """The first output that sees an input; below 0 if that would lie outside."""
         stride = self.stride[axis]
-        return (pixel + self.padding[axis] - self.span(axis) + stride - 1) // stride
+        return (pixel + (self.padding[axis] - self.span(axis) + stride - 1)) // stride
 
     def reached(
         self, axis: int, first: np.ndarray, size: int, count: int
     ) -> tuple[np.ndarray, int]:
         """Which of `count` outputs see inputs `first` to `first + size`: (first, how many)."""
         start = np.maximum(self.first(axis, first), 0)
-        last = (first + size - 1 + self.padding[axis]) // self.stride[axis]
+        last = (first + (size - 1 + self.padding[axis])) // self.stride[axis]
         size = max(1, int((np.minimum(last, count - 1) - start).max()) + 1)
         return np.minimum(start, count - size), size
 
@@ -178,32 +203,6 @@ class Slide:
         _, size = self.needed(axis, np.zeros(1, int), outputs)
         return self.padding[axis], max(0, size - self.padding[axis] - inputs)
 
-    def added(
-        self, change: Window, top: np.ndarray, left: np.ndarray, height: int, width: int
-    ) -> Tensor:
-        """What a change of the inputs adds to a rectangle of outputs, [B, maps, height, width].
-
-        The pictures lie side by side: the first column of all pictures, then the second of all.
-        From one column of a picture to its next one it is B columns, so the filter gets holes.
-        In this order whole columns of zeros around the change are skipped, as rows always are.
-        """
-        count, maps, rows, columns = change.value.shape
-        aside = change.value.permute(2, 3, 0, 1).reshape(1, rows, columns * count, maps)
-        effect = self.add(
-            aside.permute(0, 3, 1, 2),
-            padding=(self.span(0), self.span(1) * count),
-            dilation=(self.dilation[0], self.dilation[1] * count),
-        )
-        rows, columns = rows + self.span(0), columns + self.span(1)
-        y = (top - self.first(0, change.top))[:, None, None] + np.arange(height)[:, None]
-        x = (left - self.first(1, change.left))[:, None, None] + np.arange(width)
-        there = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
-        index = np.where(there, (y * columns + x) * count + np.arange(count)[:, None, None], 0)
-        found = effect.permute(0, 2, 3, 1).reshape(rows * columns * count, -1)
-        found = found.index_select(0, torch.from_numpy(index.ravel()))
-        found = found.view(count, height, width, -1).permute(0, 3, 1, 2)
-        return found if there.all() else found.mul_(torch.from_numpy(there[:, None]))
-
 
 def sliding(layer: nn.Module) -> Slide | None:
     """How a layer slides; None if it does not, or in a way that needs its whole input."""
@@ -211,10 +210,10 @@ def sliding(layer: nn.Module) -> Slide | None:
         if isinstance(layer.padding, str):
             return None
         weight = layer.weight.contiguous(memory_format=torch.channels_last)
-        add = partial(F.conv2d, weight=weight, groups=layer.groups)
-        apply = partial(add, bias=layer.bias, stride=layer.stride, dilation=layer.dilation)
-        sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        return Slide(*sizes, 0.0, apply, add if layer.stride == (1, 1) else None)
+        stride, dilation, groups = layer.stride, layer.dilation, layer.groups
+        settings = {"stride": stride, "dilation": dilation, "groups": groups}
+        apply = partial(F.conv2d, weight=weight, bias=layer.bias, **settings)
+        return Slide(layer.kernel_size, stride, layer.padding, dilation, 0.0, apply, spread(layer))
     if isinstance(layer, nn.MaxPool2d) and not layer.return_indices:
         kernel, stride, padding, dilation = (
             pair(number)

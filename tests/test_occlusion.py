@@ -7,10 +7,12 @@ from captum.attr import Occlusion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from lecture_utils import evidence, images, layers, models, occlusion
+from lecture_utils import evidence, images, layers, models, occlusion, windows
 from lecture_utils.incremental import Incremental
 from lecture_utils.windows import covered
+from lecture_utils.winograd import Spread
 
 zoo = models.torchvision.models
 
@@ -180,14 +182,93 @@ def test_windows_are_smaller_than_the_maps():
     one = np.array([64])
     engine.run([covered(picture(160), picture(160, 1), one, one, 16)])
     # by hand: rows 14-19 of conv1 see pixels 64-79, rows 6-9 of pool1 these, 4-11 of conv2, 1-5 of
-    # pool2, 0-6 of conv3, and from conv4 on all 8
-    # conv2 to conv4 need only the rows that come in: what their change adds is added to the clean
-    # pass
-    rows = {"conv1": 6, "conv2": 4, "conv3": 5, "conv4": 7, "conv5": 8}
+    # pool2, 0-6 of conv3, and from conv4 on all 8. From conv2 on a convolution gets only the inputs
+    # that change, 4, 5, 7 (nearly all, so all 8) and 8 a side; a row of them is a polynomial, known
+    # by its values at 4 + 5 - 1, 5 + 3 - 1 and 8 + 3 - 1 points
     modules = dict(net.module.named_children())
-    convolutions = sum(side**2 * modules[name].weight.numel() for name, side in rows.items())
+    expected = 6**2 * modules["conv1"].weight.numel()
+    for name, side, points, outputs in [
+        ("conv2", 4, 8, (8, 8)),
+        ("conv3", 5, 7, (7, 7)),
+        ("conv4", 8, 10, (8, 8)),
+        ("conv5", 8, 10, (8, 8)),
+    ]:
+        filters, maps, taps, _ = modules[name].weight.shape
+        expected += side * points * taps * maps * filters  # row by row, at all points
+        expected += side * points * side * maps * modules[name].groups  # the values
+        expected += outputs[0] * outputs[1] * points * filters  # back to pixels
     connected = sum(modules[name].weight.numel() for name in ("fc6", "fc7", "fc8"))
-    assert engine.multiply_adds == convolutions + connected
+    assert engine.multiply_adds == expected + connected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(3, 7)),
+    extent=st.tuples(st.integers(1, 9), st.integers(1, 20)),
+    maps=st.integers(1, 5),
+    filters=st.integers(1, 5),
+    groups=st.integers(1, 3),
+    data=st.data(),
+)
+def test_polynomials_give_the_convolution(kernel, extent, maps, filters, groups, data):
+    torch.manual_seed(0)
+    padding = tuple(data.draw(st.integers(0, size - 1)) for size in kernel)
+    if any(size + 2 * wide < taps for size, wide, taps in zip(extent, padding, kernel)):
+        return  # no output
+    sizes = (maps * groups, filters * groups)
+    layer = nn.Conv2d(*sizes, kernel, padding=padding, groups=groups, bias=False)
+    images = torch.randn(2, maps * groups, *extent)
+    spread = Spread(layer)
+    spread(images.permute(2, 0, 3, 1), padding)  # the filters' values are kept
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        outputs = spread(images.permute(2, 0, 3, 1), padding).permute(1, 3, 0, 2)
+    expected = layer.double()(images.double()).detach()
+    largest = layer.weight.abs().sum((1, 2, 3)).max() * images.abs().max()
+    assert outputs.shape == expected.shape
+    assert (outputs - expected).abs().max() < 1e-5 * largest
+    # PyTorch counts a multiplication and an addition as two, and rows of zeros like others
+    tiles, tile = spread._tiles(extent[1])
+    products = tiles * (tile + kernel[1] - 1) * kernel[0] * maps * filters * groups
+    zeros = extent[0] - expected.shape[2]
+    counted = counter.get_total_flops() // 2 + len(images) * zeros * products
+    assert len(images) * spread.multiply_adds(*extent, padding) == counted
+
+
+def test_a_changed_network_is_not_taken_for_what_it_was():
+    """Its steps and filters are kept from one picture to the next."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(10),
+    )
+    net, image = network(module, 20), picture(20)
+    under = occlusion.filling(net, image, "noise")
+
+    def overwrite():
+        with torch.no_grad():
+            module[2].weight[0] *= -2
+
+    def behind_the_back():
+        module[2].weight.data[1] = 1
+
+    def new_weights():
+        module[2].weight = nn.Parameter(torch.randn(8, 32, 3, 3))
+
+    def new_part():
+        module[1] = nn.Identity()
+
+    def unchanged():
+        pass
+
+    for change in (unchanged, overwrite, behind_the_back, new_weights, new_part, unchanged):
+        change()
+        (*_, sweep) = occlusion.growing(net, image, 7, 7, "noise")
+        assert sweep.method == "only what can change is computed"
+        np.testing.assert_allclose(sweep.logits, plain(net, image, sweep, under), atol=1e-4)
 
 
 def test_totals_are_those_of_plain_passes():
@@ -227,7 +308,12 @@ def test_networks_that_cannot_be_traced_get_plain_passes():
 
 
 def test_wrong_windows_are_found_out(monkeypatch):
-    monkeypatch.setattr("lecture_utils.windows.Slide.first", lambda _, axis, pixel: pixel * 0)
+    needed = windows.Slide.needed
+
+    def too_far_up(self, axis, first, size):
+        return needed(self, axis, first * 0, size)
+
+    monkeypatch.setattr(windows.Slide, "needed", too_far_up)
     torch.manual_seed(0)
     net, image = (
         network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(10)), 20),

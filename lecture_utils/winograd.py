@@ -1,0 +1,119 @@
+"""Convolution with fewer multiplications, by polynomials.
+
+Numbers in a row are the coefficients of a polynomial: 2, 3, 5 are 2 + 3z + 5z². Multiplying two
+polynomials convolves their coefficients. But a polynomial of n coefficients is also given by its
+values at n points, and there the product is that of the values. So 8 pixels of a row and 3 weights
+take 10 multiplications, not 24, for each pair of a map and a filter. Getting values from
+coefficients, and back, is done once for each map and each filter.
+Toom (1963) and Cook (1966), Winograd (1980); in networks: Lavin & Gray, "Fast Algorithms for
+Convolutional Neural Networks" (CVPR 2016).
+"""
+
+import functools
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2, 4, -1 / 4)  # and infinity; with more, digits are lost
+FEWEST = 32  # maps in a group: with fewer, there is more to do for the values than is saved
+
+
+def _values(coefficients: int, count: int) -> np.ndarray:
+    """Matrix [count, coefficients] that gives a polynomial's values at the points."""
+    finite = np.vander(POINTS[: count - 1], coefficients, increasing=True)
+    return np.vstack([finite, np.eye(coefficients)[-1]])  # at infinity the highest power is all
+
+
+@functools.cache
+def matrices(tile: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values of `tile` pixels and of `taps` weights, coefficients of the product from its values.
+
+    Tensors [n, tile], [n, taps], [n, n] with n = tile + taps - 1.
+    """
+    count = tile + taps - 1
+    back = np.linalg.inv(_values(count, count))
+    found = _values(tile, count), _values(taps, count), back
+    return tuple(torch.from_numpy(matrix).float() for matrix in found)
+
+
+class Spread:
+    """What inputs add to the outputs of a convolution of stride 1: no bias.
+
+    Rows of pixels become polynomials, columns are convolved as always.
+    """
+
+    def __init__(self, layer: nn.Conv2d):
+        # a product of polynomials turns the filters round, a convolutional layer does not
+        turned = layer.weight.detach().flip(3)
+        self.weight = turned.permute(3, 0, 2, 1).contiguous()  # columns first
+        self.groups, self.padding = layer.groups, layer.padding
+        self.filters = functools.cache(self._filters)
+
+    def _filters(self, tile: int) -> Tensor:
+        """The filters' values: one column wide, all filters' for the first point, then the next."""
+        taps, _, rows, maps = self.weight.shape
+        found = matrices(tile, taps)[1] @ self.weight.view(taps, -1)
+        return found.view(-1, rows, 1, maps).permute(0, 3, 1, 2)
+
+    def _tiles(self, columns: int) -> tuple[int, int]:
+        """In how many tiles a row is cut, and how wide they are."""
+        count = math.ceil(columns / (len(POINTS) + 2 - len(self.weight)))
+        return count, math.ceil(columns / count)
+
+    def multiply_adds(self, rows: int, columns: int, padding: tuple[int, int]) -> int:
+        """All multiplications for the maps of one picture; rows of zeros cost nothing."""
+        taps, filters, high, maps = self.weight.shape
+        tiles, tile = self._tiles(columns)
+        count = tile + taps - 1
+        down, right = rows + 2 * padding[0] - high + 1, columns + 2 * padding[1] - taps + 1
+        values = rows * tile * maps * self.groups
+        products = rows * high * maps * filters
+        coefficients = down * filters * (right if tiles == 1 else count)
+        return tiles * count * (values + products + coefficients)
+
+    def __call__(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
+        """The outputs that `maps` give, with zeros around them.
+
+        Args:
+            maps: Tensor [rows, B, columns, maps]: in this order they need no copying.
+            padding: rows and columns of zeros on each side, fewer than the filter has.
+
+        Returns:
+            Tensor [rows, B, columns, filters].
+        """
+        taps, filters, *_ = self.weight.shape
+        rows, batch, columns, channels = maps.shape
+        tiles, tile = self._tiles(columns)
+        if missing := tiles * tile - columns:
+            maps = F.pad(maps, (0, 0, 0, missing))
+        to_values, _, to_coefficients = matrices(tile, taps)
+        values = to_values @ maps.reshape(rows, batch * tiles, tile, channels)
+        products = F.conv2d(
+            values.view(1, rows, batch * tiles, -1).permute(0, 3, 1, 2),
+            self.filters(tile),
+            padding=(padding[0], 0),
+            groups=len(to_values) * self.groups,
+        )
+        products = products.permute(0, 2, 3, 1)[0].unflatten(-1, (-1, filters))
+        wanted = slice(taps - 1 - padding[1], columns + padding[1])
+        if tiles == 1:
+            return to_coefficients[wanted] @ products
+        parts = (to_coefficients @ products).unflatten(1, (batch, tiles))
+        whole = parts.new_zeros(len(parts), batch, tiles * tile + taps - 1, filters)
+        for number in range(tiles):
+            first = number * tile
+            whole[:, :, first : first + parts.shape[3]] += parts[:, :, number]
+        return whole[:, :, wanted]
+
+
+def spread(layer: nn.Conv2d) -> Spread | None:
+    """For a layer where this saves time: many maps, small filters that move pixel by pixel."""
+    _, maps, rows, columns = layer.weight.shape
+    if layer.stride != (1, 1) or layer.dilation != (1, 1) or maps < FEWEST:
+        return None
+    if not 3 <= columns <= 7 or layer.padding[0] >= rows or layer.padding[1] >= columns:
+        return None
+    return Spread(layer)
