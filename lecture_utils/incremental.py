@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from lecture_utils.plain import map_sums
-from lecture_utils.steps import modules_around, steps
+from lecture_utils.steps import modules_around, prepared
 from lecture_utils.windows import Slide, Window, cut, cut_or_zero, look, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
@@ -35,8 +35,9 @@ LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
 
-# Linux takes back freed memory at once, and handing it out again is slow, until one block of just
-# under 32 MB has been freed (`man mallopt`, M_MMAP_THRESHOLD); this one is never written to
+# On Linux large blocks of memory go back to the system when they are freed, and getting new ones is
+# slow. That ends once a block of just under 32 MB was freed (`man mallopt`, M_MMAP_THRESHOLD); this
+# one is never written to, so it costs nothing.
 torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
@@ -61,12 +62,12 @@ class Incremental:
 
     def __init__(self, module: nn.Module, image: Tensor, watch: Iterable[str] = ()):
         self.module = module
-        known = steps(module)
-        self.modules, self.slides = known.modules, known.slides
+        steps = prepared(module)
+        self.modules, self.slides, self.checked = steps.modules, steps.slides, steps.checked
         self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
         self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
-        with torch.no_grad():
-            for node in known.graph.nodes:
+        with torch.inference_mode():
+            for node in steps.graph.nodes:
                 first = not self.values
                 value = image[None] if first else self._call(node, self.values.get)
                 if isinstance(value, Tensor) and value.ndim == 4:
@@ -101,7 +102,7 @@ class Incremental:
             Also, for each watched module, the sums of its feature maps, [B, maps].
         """
         (first, *steps), self.largest, parts = self.inputs, 1, []
-        with torch.no_grad():
+        with torch.inference_mode():
             for window in windows:
                 values, totals = {first: window}, {}
                 self._follow(steps[: self.maps], values, totals)
@@ -161,7 +162,10 @@ class Incremental:
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
-            (window,) = windows
+            (window,), (source,) = windows, self.inputs[node]
+            fresh = source in self.slides and self.last_user[source] is node
+            if fresh and isinstance(self.modules.get(node.target), nn.ReLU):
+                return Window(window.value.relu_(), window.top, window.left)  # no copy is needed
             return Window(self._call(node, lambda _: window.value), window.top, window.left)
         rows, columns = self.values[node].shape[2:]
         top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
@@ -201,12 +205,11 @@ class Incremental:
 
     def _spread(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
-        clean, outputs = self.values[self.inputs[node][0]], self.values[node]
-        top, left, padding = window.top, window.left, slide.padding
-        new = window.value
+        (source,), new, top, left = self.inputs[node], window.value, window.top, window.left
+        clean, outputs = self.values[source], self.values[node]
         if nearly := new[0, 0].numel() > NEARLY * clean[0, 0].numel():
-            # nothing to be cut out, neither now nor of the outputs
-            new, old = self._whole(self.inputs[node][0], window), clean
+            # nothing needs to be cut out, now or of the outputs
+            new, old, padding = self._whole(source, window), clean, slide.padding
         else:
             old, padding = cut(clean, top, left, *new.shape[2:]), (slide.span(0), slide.span(1))
         count, maps, rows, columns = new.shape

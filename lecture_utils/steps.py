@@ -2,11 +2,11 @@
 
 import copy
 import functools
-import itertools
 import operator
 from dataclasses import dataclass
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
 from lecture_utils.windows import Slide, sliding
 
@@ -18,28 +18,30 @@ class Steps:
     graph: of the forward pass; none of its steps overwrites what another one still needs.
     modules: by name; copies that share their weights with the originals, in evaluation mode, and
         not overwriting their input.
-    slides: of the convolutions and poolings among the steps.
+    slides: of the convolutions and poolings among the steps; they hold weights in another order.
+    weights: of the convolutions, as they were, by module and name.
+    checked: what was found equal to plain passes, in the words of whoever found it.
     """
 
     graph: fx.Graph
     modules: dict[str, nn.Module]
     slides: dict[fx.Node, Slide]
+    weights: dict[tuple[str, str], Tensor]
+    checked: set
 
 
-def steps(module: nn.Module) -> Steps:
-    """The steps of a network; those of the last one are kept as long as it is not changed.
+def prepared(module: nn.Module) -> Steps:
+    """The steps of a network; those of the last one are kept until it changes.
 
-    A change behind the back of autograd (`weight.data[0] = 0`) is not noticed; `forget` helps.
     Raises whatever `torch.fx` raises for a network that it cannot trace.
     """
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    state = [(tensor, tensor.data_ptr(), tensor._version) for tensor in tensors]
-    return _steps(module, (*module.modules(), *state))
-
-
-def forget() -> None:
-    """Keep no steps of any network."""
-    _steps.cache_clear()
+    parts = (repr(module), *module.modules())
+    kept = _steps(module, parts)
+    now = (getattr(kept.modules[part], name) for part, name in kept.weights)
+    if not all(map(torch.equal, now, kept.weights.values())):
+        _steps.cache_clear()
+        kept = _steps(module, parts)
+    return kept
 
 
 @functools.lru_cache(maxsize=1)
@@ -52,7 +54,14 @@ def _steps(module: nn.Module, _: tuple) -> Steps:
             part.inplace = False
     called = [node for node in graph.nodes if node.op == "call_module"]
     slides = {node: sliding(modules[node.target]) for node in called}
-    return Steps(graph, modules, {node: slide for node, slide in slides.items() if slide})
+    slides = {node: slide for node, slide in slides.items() if slide is not None}
+    convolutions = {n: part for n, part in modules.items() if isinstance(part, nn.Conv2d)}
+    weights = {
+        (path, name): value.detach().clone()
+        for path, part in convolutions.items()
+        for name, value in part.named_parameters()
+    }
+    return Steps(graph, modules, slides, weights, set())
 
 
 def _trace(module: nn.Module) -> fx.Graph:

@@ -169,8 +169,8 @@ class Slide:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     outside: float  # the value of padding
-    apply: Callable[[Tensor], Tensor]  # without padding
-    spread: Spread | None = None  # what inputs add, where that can be had more cheaply
+    apply: Callable[[Tensor], Tensor] | None  # without padding; or instead, where it saves time,
+    spread: Spread | None = None  # what inputs add to the outputs
 
     def span(self, axis: int) -> int:
         """Distance between the first and the last input that one output sees."""
@@ -209,11 +209,12 @@ def sliding(layer: nn.Module) -> Slide | None:
     if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
         if isinstance(layer.padding, str):
             return None
+        sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        if (found := spread(layer)) is not None:
+            return Slide(*sizes, 0.0, None, found)
         weight = layer.weight.contiguous(memory_format=torch.channels_last)
-        stride, dilation, groups = layer.stride, layer.dilation, layer.groups
-        settings = {"stride": stride, "dilation": dilation, "groups": groups}
-        apply = partial(F.conv2d, weight=weight, bias=layer.bias, **settings)
-        return Slide(layer.kernel_size, stride, layer.padding, dilation, 0.0, apply, spread(layer))
+        settings = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
+        return Slide(*sizes, 0.0, partial(F.conv2d, weight=weight, bias=layer.bias, **settings))
     if isinstance(layer, nn.MaxPool2d) and not layer.return_indices:
         kernel, stride, padding, dilation = (
             pair(number)

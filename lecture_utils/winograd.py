@@ -49,8 +49,7 @@ class Spread:
         # a product of polynomials turns the filters round, a convolutional layer does not
         turned = layer.weight.detach().flip(3)
         self.weight = turned.permute(3, 0, 2, 1).contiguous()  # columns first
-        self.groups, self.padding = layer.groups, layer.padding
-        self.filters = functools.cache(self._filters)
+        self.groups, self.filters = layer.groups, functools.cache(self._filters)
 
     def _filters(self, tile: int) -> Tensor:
         """The filters' values: one column wide, all filters' for the first point, then the next."""

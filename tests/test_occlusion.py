@@ -258,13 +258,21 @@ def test_a_changed_network_is_not_taken_for_what_it_was():
     def new_weights():
         module[2].weight = nn.Parameter(torch.randn(8, 32, 3, 3))
 
+    def new_bias():
+        module[0].bias = nn.Parameter(torch.randn(32))
+
     def new_part():
         module[1] = nn.Identity()
+
+    def new_padding():
+        module[0].padding = (1, 1)
+        module[2].padding = (0, 0)
 
     def unchanged():
         pass
 
-    for change in (unchanged, overwrite, behind_the_back, new_weights, new_part, unchanged):
+    changes = (overwrite, behind_the_back, new_weights, new_bias, new_part, new_padding)
+    for change in (unchanged, *changes, unchanged):
         change()
         (*_, sweep) = occlusion.growing(net, image, 7, 7, "noise")
         assert sweep.method == "only what can change is computed"
