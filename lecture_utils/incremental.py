@@ -8,6 +8,7 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -119,7 +120,7 @@ class Incremental:
         for node in steps:
             values[node] = value = self._compute(node, values)
             if isinstance(value, Window):
-                self.largest = max(self.largest, value.value[0].numel())
+                self.largest = max(self.largest, math.prod(value.value.shape[1:]))
             if node in self.watched:
                 totals[node] = self._total(node, value)
             for step in (node, *self.inputs[node]):
@@ -207,7 +208,7 @@ class Incremental:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
         (source,), new, top, left = self.inputs[node], window.value, window.top, window.left
         clean, outputs = self.values[source], self.values[node]
-        if nearly := new[0, 0].numel() > NEARLY * clean[0, 0].numel():
+        if nearly := math.prod(new.shape[2:]) > NEARLY * math.prod(clean.shape[2:]):
             # nothing needs to be cut out, now or of the outputs
             new, old, padding = self._whole(source, window), clean, slide.padding
         else:

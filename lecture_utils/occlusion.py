@@ -31,7 +31,7 @@ VERSION = 2  # of the numbers in the cache; raise it when they would come out di
 FILLS = ("grey", "mean", "blur", "noise")
 COARSE = 5  # squares a side in the first, coarse look
 BATCH = 4e6  # numbers in one batch of the largest windows (16 MB): more would be slower
-TOGETHER = 300  # squares that go together through what comes after the feature maps
+TOGETHER = 400  # squares that go together through what comes after the feature maps
 SUMS = ("totals", "clean_totals")  # what a Sweep has one array a layer of
 TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest logit
 
@@ -228,6 +228,7 @@ def growing(
     clean_totals = {name: sums[0].numpy() for name, sums in zip(names, clean_sums)}
     result = Sweep(starts, starts, size, extent, logits, clean_logits, totals, clean_totals, method)
     side = max(1, math.isqrt(int(BATCH / engine.largest)))
+    side = math.ceil(count / math.ceil(count / side))  # as it will be
     rest, together = batches(todo, side), 1
     if isinstance(engine, Incremental):
         together = max(1, TOGETHER // side**2)
