@@ -20,7 +20,7 @@ class Steps:
         not overwriting their input.
     slides: of the convolutions and poolings among the steps; they hold weights in another order.
     weights: of the convolutions, as they were, by module and name.
-    checked: what was found equal to plain passes, in the words of whoever found it.
+    checked: paths of watched modules with which it was found equal to a plain pass.
     """
 
     graph: fx.Graph

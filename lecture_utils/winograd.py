@@ -111,7 +111,9 @@ class Spread:
 def spread(layer: nn.Conv2d) -> Spread | None:
     """For a layer where this saves time: many maps, small filters that move pixel by pixel."""
     _, maps, rows, columns = layer.weight.shape
-    if layer.stride != (1, 1) or layer.dilation != (1, 1) or maps < FEWEST:
+    if maps < FEWEST or layer.weight.dtype != torch.float32:
+        return None
+    if layer.stride != (1, 1) or layer.dilation != (1, 1):
         return None
     if not 3 <= columns <= 7 or layer.padding[0] >= rows or layer.padding[1] >= columns:
         return None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import Occlusion
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -89,6 +89,20 @@ class OverwritesWhatItStillNeeds(nn.Module):
         return self.head(self.edge(z).flatten(1))
 
 
+class UsesMapsTwice(nn.Module):
+    """What goes into the ReLU is needed again behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.relu = nn.ReLU()
+        self.head = nn.LazyLinear(10)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head((self.relu(x) - 2 * x).flatten(1))
+
+
 def odd() -> nn.Module:
     module = OverwritesWhatItStillNeeds().eval()
     with torch.no_grad():
@@ -111,6 +125,7 @@ FAMILIES = {
     "squeeze and excitation": (lambda: zoo.mobilenet_v3_small(num_classes=10), 64),
     "shuffling": (lambda: zoo.shufflenet_v2_x0_5(num_classes=10), 64),
     "overwriting": (odd, 45),
+    "skipping": (UsesMapsTwice, 30),
 }
 
 
@@ -188,15 +203,15 @@ def test_windows_are_smaller_than_the_maps():
     modules = dict(net.module.named_children())
     expected = 6**2 * modules["conv1"].weight.numel()
     for name, side, points, outputs in [
-        ("conv2", 4, 8, (8, 8)),
-        ("conv3", 5, 7, (7, 7)),
-        ("conv4", 8, 10, (8, 8)),
-        ("conv5", 8, 10, (8, 8)),
+        ("conv2", 4, 8, 8),
+        ("conv3", 5, 7, 7),
+        ("conv4", 8, 10, 8),
+        ("conv5", 8, 10, 8),
     ]:
         filters, maps, taps, _ = modules[name].weight.shape
         expected += side * points * taps * maps * filters  # row by row, at all points
         expected += side * points * side * maps * modules[name].groups  # the values
-        expected += outputs[0] * outputs[1] * points * filters  # back to pixels
+        expected += outputs**2 * points * filters  # back to pixels
     connected = sum(modules[name].weight.numel() for name in ("fc6", "fc7", "fc8"))
     assert engine.multiply_adds == expected + connected
 
@@ -213,8 +228,7 @@ def test_windows_are_smaller_than_the_maps():
 def test_polynomials_give_the_convolution(kernel, extent, maps, filters, groups, data):
     torch.manual_seed(0)
     padding = tuple(data.draw(st.integers(0, size - 1)) for size in kernel)
-    if any(size + 2 * wide < taps for size, wide, taps in zip(extent, padding, kernel)):
-        return  # no output
+    assume(all(n + 2 * wide >= taps for n, wide, taps in zip(extent, padding, kernel)))
     sizes = (maps * groups, filters * groups)
     layer = nn.Conv2d(*sizes, kernel, padding=padding, groups=groups, bias=False)
     images = torch.randn(2, maps * groups, *extent)
@@ -264,6 +278,9 @@ def test_a_changed_network_is_not_taken_for_what_it_was():
     def new_part():
         module[1] = nn.Identity()
 
+    def new_layer_that_looks_the_same():
+        module[2] = nn.Conv2d(32, 8, 3, padding=1)
+
     def new_padding():
         module[0].padding = (1, 1)
         module[2].padding = (0, 0)
@@ -271,12 +288,21 @@ def test_a_changed_network_is_not_taken_for_what_it_was():
     def unchanged():
         pass
 
-    changes = (overwrite, behind_the_back, new_weights, new_bias, new_part, new_padding)
+    changes = [overwrite, behind_the_back, new_weights, new_bias, new_part]
+    changes += [new_layer_that_looks_the_same, new_padding]
     for change in (unchanged, *changes, unchanged):
         change()
         (*_, sweep) = occlusion.growing(net, image, 7, 7, "noise")
         assert sweep.method == "only what can change is computed"
         np.testing.assert_allclose(sweep.logits, plain(net, image, sweep, under), atol=1e-4)
+
+
+def test_double_precision():
+    net, image = network(models.mini_alexnet(10), 160), picture(160).double()
+    net.module.double()
+    (*_, sweep) = occlusion.growing(net, image, 40, 40, image.flip(2))
+    assert sweep.method == "only what can change is computed"
+    np.testing.assert_allclose(sweep.logits, plain(net, image, sweep, image.flip(2)), rtol=1e-5)
 
 
 def test_totals_are_those_of_plain_passes():
