@@ -15,7 +15,7 @@ from scipy.special import gammaln
 from torch import Tensor
 
 from lecture_utils import images, layers, store
-from lecture_utils.graph import ReceptiveField, pair
+from lecture_utils.methods.receptive_fields import ReceptiveField, pair
 from lecture_utils.models import Network
 
 VERSION = 1  # of what `census` computes: results kept by another version are not used

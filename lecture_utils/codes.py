@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from lecture_utils import images, layers, models, store
 from lecture_utils.models import Network
-from lecture_utils.tsne import descend, similarities, squared_distances
+from lecture_utils.methods.tsne import descend, similarities, squared_distances
 
 LARGEST = 10_000  # numbers in a code; feature maps with more are averaged over a coarser grid
 FRAMES = (0, 25, 50, 75, 100, 150, 200, 250, 275, 300, 350, 400, 500, 600, 750)  # iterations shown

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from lecture_utils.gabor import GaborFit, Weights, as_array, fit_gabor, gabor, gratings
+from lecture_utils.methods.gabor import GaborFit, Weights, as_array, fit_gabor, gabor, gratings
 from lecture_utils.models import Network
 
 __all__ = [

@@ -1,7 +1,6 @@
 """Pictures: the miniatures gallery with its object masks, and photos of one's own."""
 
 import csv
-import hashlib
 import io
 import warnings
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lecture_utils import store
+from lecture_utils.methods import fingerprints
 
 CLASSES = (
     "balloon",
@@ -124,17 +124,24 @@ def facts() -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def fingerprint(pictures: Iterable) -> str:
-    """Hash of the pictures' contents, for cache keys: a changed file has another fingerprint."""
-    digest = hashlib.sha256()
-    if isinstance(pictures, Gallery):
-        for label, path in pictures.entries:
-            digest.update(f"{label} {path.name}".encode() + path.read_bytes())
-    else:
-        for picture in pictures:
-            image = getattr(picture, "image", picture)
-            digest.update(f"{image.size} {image.mode}".encode() + image.tobytes())
-    return digest.hexdigest()[:32]
+def fingerprint(pictures: Sequence) -> str | None:
+    """Hash of pictures, their labels and masks, for cache keys.
+
+    Of the course's own pictures it is taken from the list of published files, without reading
+    them: a file that was altered cannot be read.
+    """
+    if not isinstance(pictures, Gallery):
+        shown = (getattr(p, "image", p) for p in pictures)
+        told = ((getattr(p, "label", None), getattr(p, "mask", None)) for p in pictures)
+        return fingerprints.of(list(shown), list(told))
+    contents = []
+    for label, path in pictures.entries:
+        if path.is_relative_to(MINIATURES):
+            names = (f.relative_to(store.DATA).as_posix() for f in (path, mask_path(path)))
+            contents.append((label, *map(store.published().get, names)))
+        else:
+            contents.append((label, path.read_bytes()))
+    return fingerprints.of(contents)
 
 
 def folder(path: str | Path) -> Gallery:

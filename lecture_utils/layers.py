@@ -12,15 +12,15 @@ import functools
 import html
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lecture_utils.graph import ReceptiveField, pair, plain, trace
-from lecture_utils.models import Network
+from lecture_utils.methods.receptive_fields import ReceptiveField, pair, plain, trace
+from lecture_utils.models import Network, on_cpu
 
 
 class UnknownLayer(KeyError):
@@ -105,7 +105,7 @@ def record(
     """What the named layers compute, before any in-place ReLU behind them overwrites it.
 
     Args:
-        batch: Tensor [B, 3, H, W], or an iterable of such tensors, taken one at a time.
+        batch: Tensor [B, channels, H, W], or an iterable of such tensors, taken one at a time.
         names: layers, as `resolve` takes them; containers (`layer4`) give their output.
         keep: applied to each output at once, so that only its result stays in memory, for
             example `lambda maps: maps.amax((2, 3))`. Must leave dimension 0, the pictures.
@@ -127,21 +127,18 @@ def record(
             return
         if not isinstance(output, Tensor):
             raise TypeError(f"{name!r} gives a {type(output).__name__}, not one tensor")
-        value = output.detach() if keep is None else keep(output.detach().clone())
-        latest[name] = value.to("cpu", copy=True)  # a copy, for the next layer may overwrite it
+        value = on_cpu(output.detach().clone())  # a copy, for the next layer may overwrite it
+        latest[name] = value if keep is None else keep(value)
 
-    with evaluating(network.module), ExitStack() as hooks:
+    with ExitStack() as hooks:
         for name, (place, _, wanted) in places.items():
             hook = functools.partial(note, name, wanted)
             handle = network.module.get_submodule(place).register_forward_hook(hook)
             hooks.callback(handle.remove)
         for images in [batch] if isinstance(batch, Tensor) else batch:
-            if not isinstance(images, Tensor) or images.ndim != 4:
-                found = list(images.shape) if isinstance(images, Tensor) else type(images).__name__
-                raise ValueError(f"a batch is a Tensor [B, 3, H, W], or several; this is {found}")
             calls.clear()
             latest.clear()
-            network.module(images.to(next(network.module.parameters(), images).device))
+            network(images)
             for name in names:
                 if name not in latest:
                     raise UnknownLayer(f"{name!r} takes no part in the forward pass")
@@ -149,20 +146,6 @@ def record(
     if not all(kept.values()):
         raise ValueError("there are no pictures in this batch")
     return {name: torch.cat(pieces) for name, pieces in kept.items()}
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every part has its training flag back."""
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in flags:
-            part.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in flags:
-            part.training = training
 
 
 # --- what a unit sees ---------------------------------------------------------------------------

@@ -7,12 +7,13 @@ published ImageNet weights.
 
 import csv
 import difflib
-import hashlib
+import functools
 import json
 import threading
 import urllib.request
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from lecture_utils import store
 from lecture_utils.images import CLASSES
+from lecture_utils.methods import fingerprints
 
 WEIGHTS = store.DATA / "weights"
 MEAN, STD = 0.5, 0.25  # mini_alexnet is fed (pixel - MEAN) / STD in all channels: mid-grey is 0
@@ -36,10 +38,11 @@ class ModelError(ValueError):
 
 
 class Network:
-    """A trained network with everything a lecture needs to use it.
+    """A trained network with everything a lecture needs to use it; `network(batch)` asks it.
 
     Attributes:
-        module: the `nn.Module`, in evaluation mode.
+        module: the `nn.Module`, in evaluation mode; without a wrapper such as `nn.DataParallel`
+            or that of `torch.compile`, so that its layers have their own names.
         name: what the network is called.
         classes: label of each output, in order.
         input_size: side of the square input, in pixels.
@@ -56,7 +59,7 @@ class Network:
         mean: Iterable[float] = (0.0, 0.0, 0.0),
         std: Iterable[float] = (1.0, 1.0, 1.0),
     ):
-        self.module = module.eval()
+        self.module = _unwrapped(module).eval()
         self.preprocess = preprocess
         self.classes = list(classes)
         self.name = name
@@ -67,8 +70,32 @@ class Network:
     def __repr__(self) -> str:
         return f"Network({self.name!r}, {len(self.classes)} classes, {self.input_size} px)"
 
+    def __call__(self, batch: Tensor) -> Tensor:
+        """The logits of a batch: Tensor [B, channels, H, W] -> Tensor [B, classes] on the CPU.
+
+        In evaluation mode, without gradients, on the device and in the precision of the weights;
+        training flags are put back whatever happens. Half precision comes back as single. Of
+        several outputs those called `logits`, or the first tensor, are taken; ModelError if
+        there is none, ValueError for a batch of another shape.
+        """
+        if not isinstance(batch, Tensor) or batch.ndim != 4:
+            found = list(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
+            raise ValueError(f"a batch is a Tensor [B, channels, H, W]; this is {found}")
+        weights = (w for w in self.module.parameters() if w.is_floating_point())
+        like = next(weights, None)
+        if like is not None:
+            batch = batch.to(like.device, like.dtype)
+        with evaluating(self.module):
+            return on_cpu(_logits(self.module(batch), self.name))
+
+    @functools.cached_property
+    def channels(self) -> int:
+        """Of the pictures it takes: 3 for colour, 1 for grey."""
+        blank = Image.new("RGB", (self.input_size, self.input_size))
+        return len(self.preprocess(blank))
+
     def to_image(self, tensor: Tensor) -> np.ndarray:
-        """Undo the normalisation: Tensor [3, H, W] -> float array [H, W, 3] in 0..1."""
+        """Undo the normalisation: Tensor [3 or 1, H, W] -> float array [H, W, 3] in 0..1."""
         image = tensor.detach().float().cpu() * self.std + self.mean
         return image.clamp(0, 1).permute(1, 2, 0).numpy()
 
@@ -87,20 +114,66 @@ class Network:
         """The k most probable classes of one picture, as (label, probability), best first."""
         if not self.classes:
             raise ModelError(f"of {self.name!r} only the first layer is stored: it cannot predict")
-        with torch.inference_mode():
-            logits = self.module(self.preprocess(image)[None])[0]
+        logits = self(self.preprocess(image)[None])[0]
         probability, index = logits.softmax(0).topk(min(k, len(logits)))
         return [(self.classes[i], p) for i, p in zip(index.tolist(), probability.tolist())]
 
-    def fingerprint(self) -> str:
-        """Hash of the weights and the preprocessing: tells two networks apart in a cache."""
-        # by name: the text of a function holds its address, another one in every process
-        steps = getattr(self.preprocess, "__qualname__", self.preprocess)
-        digest = hashlib.sha256(f"{self.name} {self.input_size} {steps}".encode())
-        for key, value in self.module.state_dict().items():
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:32]
+    def fingerprint(self) -> str | None:
+        """Hash of all that decides what it says: tells two networks apart in a cache.
+
+        None if the preprocessing or the module holds something that cannot be looked into; then
+        nothing is remembered of this network.
+        """
+        return fingerprints.of(self.module, self.preprocess, self.classes, self.input_size)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every part has its training flag back."""
+    flags = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in flags:
+            part.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in flags:
+            part.training = training
+
+
+def on_cpu(values: Tensor) -> Tensor:
+    """Values on the CPU; in single precision if they have less, for numpy knows no bfloat16."""
+    less = values.dtype in (torch.float16, torch.bfloat16)
+    return values.to("cpu", torch.float32 if less else values.dtype)
+
+
+def _logits(output: object, name: str) -> Tensor:
+    """The logits among what a module gives."""
+    found = [output]
+    if isinstance(output, Mapping):
+        found = [output.get("logits"), *output.values()]
+    elif isinstance(output, tuple | list):
+        found = [getattr(output, "logits", None), *output]
+    elif hasattr(output, "logits"):
+        found = [output.logits]
+    for value in found:
+        if isinstance(value, Tensor):
+            return value
+    raise ModelError(
+        f"{name} gives a {type(output).__name__} without a tensor in it; "
+        "wrap a module that gives logits [B, classes], or a dictionary with 'logits'"
+    )
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside wrappers that only carry it out differently."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):  # torch.compile
+            module = module._orig_mod
+        else:
+            return module
 
 
 def wrap(
@@ -109,14 +182,18 @@ def wrap(
     classes: Iterable[str],
     name: str = "my network",
     input_size: int = 224,
+    mean: Iterable[float] = (0.0, 0.0, 0.0),
+    std: Iterable[float] = (1.0, 1.0, 1.0),
 ) -> Network:
     """Make any classifier usable in the lectures.
 
     Args:
-        module: takes Tensor [B, 3, input_size, input_size], gives logits [B, len(classes)].
-        preprocess: PIL image -> Tensor [3, input_size, input_size].
+        module: takes Tensor [B, channels, input_size, input_size], gives logits
+            [B, len(classes)], alone or in a tuple or dictionary; see `Network.__call__`.
+        preprocess: PIL image -> Tensor [channels, input_size, input_size].
+        mean, std: of each channel, what `preprocess` subtracts and divides by, to show pictures.
     """
-    return Network(module, preprocess, classes, name, input_size)
+    return Network(module, preprocess, classes, name, input_size, mean, std)
 
 
 # --- the course's own network -------------------------------------------------------------------
@@ -172,6 +249,13 @@ def _snapshots(folder: Path) -> dict[int, Path]:
     return {int(path.stem[-3:]): path for path in sorted(folder.glob("epoch_*.safetensors"))}
 
 
+def _folder(variant: str | None) -> Path:
+    """Where a variant, or mini_alexnet itself, is stored."""
+    if variant is not None and variant not in variants():
+        raise ModelError(f"no variant {variant!r}; there are: {', '.join(variants()) or 'none'}")
+    return WEIGHTS / (variant or "mini_alexnet")
+
+
 def variants() -> list[str]:
     """Networks of the same plan that were trained differently; see `data/README.md`."""
     names = sorted(path.name for path in WEIGHTS.iterdir() if _snapshots(path))
@@ -205,9 +289,7 @@ def load(
         if epoch is not None or variant is not None:
             raise ModelError(f"only mini_alexnet has epochs and variants, {name!r} has none")
         return _load_imagenet(name)
-    if variant is not None and variant not in variants():
-        raise ModelError(f"no variant {variant!r}; there are: {', '.join(variants()) or 'none'}")
-    snapshots = _snapshots(WEIGHTS / (variant or name))
+    snapshots = _snapshots(_folder(variant))
     if epoch is None:
         epoch = max(snapshots)
     if epoch not in snapshots:
@@ -237,9 +319,9 @@ def training_log(variant: str | None = None) -> list[dict[str, float]]:
     """How a training went, one row per epoch.
 
     Columns: epoch, rate (of learning), loss, train_accuracy, held_out_accuracy (on pictures of
-    the training set that were held out; the gallery takes no part), seconds.
+    the training set that were held out; the gallery takes no part), seconds. Raises ModelError.
     """
-    content = store.read(WEIGHTS / (variant or "mini_alexnet") / "log.csv").decode()
+    content = store.read(_folder(variant) / "log.csv").decode()
     rows = csv.DictReader(content.splitlines())
     return [{key: float(value) for key, value in row.items()} for row in rows]
 

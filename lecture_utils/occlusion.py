@@ -21,11 +21,11 @@ from tqdm.auto import tqdm
 
 from lecture_utils import layers as layer_tools
 from lecture_utils import store
-from lecture_utils.incremental import Incremental
+from lecture_utils.exact.incremental import Incremental
 from lecture_utils.layers import evaluating
 from lecture_utils.models import Network
-from lecture_utils.plain import Plain
-from lecture_utils.windows import Window, batches, covered
+from lecture_utils.exact.whole import Plain
+from lecture_utils.exact.windows import Window, batches, covered
 
 VERSION = 2  # of the numbers in the cache; raise it when they would come out differently
 FILLS = ("grey", "mean", "blur", "noise")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lecture_utils.graph import ReceptiveField, pair
+from lecture_utils.methods.receptive_fields import ReceptiveField, pair
 from lecture_utils.models import Network
 from lecture_utils.topk import LayerScan, Ranking
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from lecture_utils import activations, images, layers, models, plots
-from lecture_utils.graph import ReceptiveField
+from lecture_utils.methods.receptive_fields import ReceptiveField
 
 # isort: split
 import torchvision

@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lecture_utils import evidence, images, layers, models, occlusion, windows
-from lecture_utils.incremental import Incremental
-from lecture_utils.windows import covered
-from lecture_utils.winograd import Spread
+from lecture_utils.exact.incremental import Incremental
+from lecture_utils.exact.windows import covered
+from lecture_utils.exact.polynomials import Spread
 
 zoo = models.torchvision.models
 

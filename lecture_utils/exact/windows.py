@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lecture_utils.graph import pair
-from lecture_utils.winograd import Spread, spread
+from lecture_utils.methods.receptive_fields import pair
+from lecture_utils.exact.polynomials import Spread, spread
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from lecture_utils.windows import Slide, sliding
+from lecture_utils.exact.windows import Slide, sliding
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils.plain import map_sums
-from lecture_utils.steps import modules_around, prepared
-from lecture_utils.windows import Slide, Window, cut, cut_or_zero, look, union
+from lecture_utils.exact.whole import map_sums
+from lecture_utils.exact.prepared import modules_around, prepared
+from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (

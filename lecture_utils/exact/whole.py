@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lecture_utils import layers
 from lecture_utils.models import Network
-from lecture_utils.windows import Window
+from lecture_utils.exact.windows import Window
 
 
 class Plain:
