@@ -138,13 +138,10 @@ def with_box(
     image, box: tuple[int, int, int, int], colour: str = "#FF9900", width: int = 2
 ) -> np.ndarray:
     """Draw the outline of (top, left, bottom, right), half-open, into a copy; uint8 [H, W, 3]."""
-    pixels = to_pixels(image).copy()
+    picture = Image.fromarray(to_pixels(image))
     top, left, bottom, right = box
-    outline = np.zeros(pixels.shape[:2], bool)
-    outline[max(top, 0) : bottom, max(left, 0) : right] = True
-    outline[max(top + width, 0) : bottom - width, max(left + width, 0) : right - width] = False
-    pixels[outline] = to_pixels(np.array([[matplotlib.colors.to_rgb(colour)]]))[0, 0]
-    return pixels
+    ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), None, colour, width)
+    return np.asarray(picture)
 
 
 def rendered(figure: plt.Figure) -> bytes:

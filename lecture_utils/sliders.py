@@ -2,6 +2,8 @@
 
 import html
 import io
+import itertools
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +20,9 @@ STYLE = {"description_width": "220px"}
 TEXT = "font-size:16px;line-height:1.4"
 SHARP = "<style>.sharp-pixels {image-rendering: pixelated}</style>"
 
-explorers: list["Explorer"] = []  # every explorer of this session, so that tests can move them all
+# the explorers of this session by number, so that tests can move them all; a closed one goes
+explorers: weakref.WeakValueDictionary[int, "Explorer"] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,17 @@ class Pixels:
     sharp: bool = True
 
 
-def control(name: str, values: Any, label: str | None = None) -> ipywidgets.DOMWidget:
+def control(name: str, values: Any, title: str | None = None) -> ipywidgets.DOMWidget:
     """The widget for one argument: its type follows from the values it can take.
 
     Args:
         values: range -> slider over whole numbers; list or tuple -> slider over its entries;
-            dict -> menu of label: value; bool -> box to tick; a widget -> itself.
+            dict -> menu of text: value; bool -> box to tick; a widget -> itself.
     """
-    label = label or name.replace("_", " ")
-    common = {"description": label, "style": STYLE, "layout": LAYOUT}
+    title = title or name.replace("_", " ")
+    common = {"description": title, "style": STYLE, "layout": LAYOUT}
     if isinstance(values, ipywidgets.Widget):
-        values.description = values.description or label
+        values.description = values.description or title
         values.style, values.layout = STYLE, LAYOUT
         return values
     if isinstance(values, bool):
@@ -69,7 +73,13 @@ class Explorer(ipywidgets.VBox):
         for widget in controls.values():
             widget.observe(self.refresh, "value")
         self.refresh()
-        explorers.append(self)
+        explorers[next(_numbers)] = self
+
+    def close(self) -> None:
+        """Close all parts as well: ipywidgets holds on to every widget that is open."""
+        for part in (*self.panels.children, *self.children):
+            part.close()
+        super().close()
 
     def refresh(self, _change: dict | None = None) -> None:
         """Draw again with the present values; an error is shown, not swallowed."""
@@ -115,6 +125,11 @@ class _Panel(ipywidgets.VBox):
         self.caption = ipywidgets.HTML()
         super().__init__([self.body, self.caption], layout={"margin": "4px 16px 4px 0"})
 
+    def close(self) -> None:
+        self.body.close()
+        self.caption.close()
+        super().close()
+
     def show(self, value: Any, width: int | None, sharp: bool, caption: str) -> None:
         self.body.value = value
         self.caption.value = f"<div style='{TEXT}'>{caption}</div>" if caption else ""
@@ -149,7 +164,7 @@ def _panel(thing: Any) -> tuple[str, Any, int | None, bool, str]:
 
 
 def explore(
-    draw: Callable, labels: Mapping[str, str] | None = None, **controls: Any
+    draw: Callable, titles: Mapping[str, str] | None = None, **controls: Any
 ) -> ipywidgets.VBox:
     """Show what `draw` returns and draw it again whenever a control moves.
 
@@ -160,12 +175,12 @@ def explore(
             list of such things to stand side by side. What it needs besides the controls is bound
             to it (default arguments or `functools.partial`), so that a notebook's later cells
             cannot change it.
-        labels: visible label of each control, with its unit; the argument's name by default.
+        titles: what stands beside each control, with its unit; the argument's name by default.
         controls: one per argument of `draw`; see `control`.
 
     Example:
         explore(lambda size: np.zeros((size, size)), size=range(10, 100))
     """
-    labels = labels or {}
-    widgets = {name: control(name, values, labels.get(name)) for name, values in controls.items()}
+    titles = titles or {}
+    widgets = {name: control(name, values, titles.get(name)) for name, values in controls.items()}
     return Explorer(draw, widgets)

@@ -55,4 +55,4 @@ def sweep(explorer) -> dict:
     return {"controls": list(ranges), "errors": sorted(errors), "dead": dead}
 
 
-print("SWEPT", json.dumps([sweep(explorer) for explorer in sliders.explorers]))
+print("SWEPT", json.dumps([sweep(explorer) for explorer in sliders.explorers.values()]))

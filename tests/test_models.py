@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import torchvision
 from PIL import Image
 
-from lecture_utils import images, models
+from lecture_utils import images, layers, models
 
 HOMES = [os.environ.get("TORCH_HOME", ""), Path(__file__).parents[2] / "shared" / "torch_home"]
 SQUEEZENET = "hub/checkpoints/squeezenet1_1-b8a52dc0.pth"
@@ -98,6 +98,127 @@ def test_fingerprint_sees_one_changed_weight() -> None:
     with torch.no_grad():
         network.module.fc8.bias[3] += 1e-6
     assert network.fingerprint() != before
+
+
+# --- asking a network ---------------------------------------------------------------------------
+
+
+class Answering(torch.nn.Module):
+    """Gives its logits in the form asked for, and needs evaluation mode to give them rightly."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 5, stride=4), torch.nn.BatchNorm2d(8), torch.nn.ReLU()
+        )
+        self.head = torch.nn.Linear(8, 4)
+        self.form = form
+
+    def forward(self, x):
+        return self.form(self.head(self.body(x).mean((2, 3))))
+
+
+class Structure:
+    def __init__(self, logits):
+        self.logits = logits
+
+
+def wrapped(form=lambda logits: logits) -> models.Network:
+    torch.manual_seed(0)
+    look = torchvision.transforms.ToTensor()
+    network = models.wrap(Answering(form), look, "abcd", "answering", 160)
+    network.module.train()
+    return network
+
+
+FORMS = {
+    "tensor": lambda logits: logits,
+    "dictionary": lambda logits: {"features": logits * 2, "logits": logits},
+    "dictionary without the word": lambda logits: {"loss": None, "out": logits},
+    "tuple": lambda logits: (logits, logits * 3),
+    "structure": Structure,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_logits_come_out_of_every_usual_output(form, photo) -> None:
+    plain, network = wrapped(), wrapped(form)
+    batch = network.preprocess(photo)[None]
+    plain.module.eval()
+    with torch.no_grad():
+        expected = plain.module(batch)
+    assert torch.equal(network(batch), expected)
+    assert not network(batch).requires_grad
+    assert network.module.training and network.module.body[1].training
+    assert network.predict(photo, 1)[0][0] == "abcd"[int(expected.argmax())]
+    assert layers.record(network, batch, "body.0")["body.0"].shape == (1, 8, 39, 39)
+
+
+@pytest.mark.parametrize("form", [lambda logits: None, lambda logits: {"a": 1}, lambda logits: ()])
+def test_no_logits_at_all_is_said(form, photo) -> None:
+    network = wrapped(form)
+    with pytest.raises(models.ModelError, match="answering gives a .* without a tensor"):
+        network.predict(photo)
+    assert network.module.training
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(3, 160, 160), [1], None])
+def test_what_is_no_batch_is_said(network, batch) -> None:
+    with pytest.raises(ValueError, match=r"a batch is a Tensor \[B, channels, H, W\]; this is"):
+        network(batch)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_every_precision_answers_and_is_recorded(kind, photo) -> None:
+    expected = wrapped()
+    network = wrapped()
+    network.module.to(kind)
+    batch = network.preprocess(photo)[None]
+    logits = network(batch)
+    assert logits.dtype == (torch.float64 if kind == torch.float64 else torch.float32)
+    near = {torch.bfloat16: 0.05, torch.float16: 0.005, torch.float64: 1e-5}[kind]
+    torch.testing.assert_close(logits.float(), expected(batch), atol=near, rtol=near)
+    assert len(network.predict(photo)) == 4 and network.fingerprint() != expected.fingerprint()
+    recorded = layers.record(network, batch, "body")["body"]
+    torch.testing.assert_close(
+        recorded.float(), layers.record(expected, batch, "body")["body"], atol=near, rtol=10 * near
+    )
+
+
+def test_a_batch_goes_where_the_weights_are(photo) -> None:
+    network = wrapped()
+    network.module.to("meta")  # a stand-in for a graphics card: only shapes, no numbers
+    seen = []
+    network.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].device))
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        network(network.preprocess(photo)[None])  # nothing can be copied back from there
+    assert [device.type for device in seen] == ["meta"] and network.module.training
+
+
+def test_wrappers_are_taken_off(photo) -> None:
+    inside = wrapped().module
+    for wrapper in (torch.nn.DataParallel(inside), torch.compile(inside)):
+        network = models.wrap(wrapper, torchvision.transforms.ToTensor(), "abcd", "w", 160)
+        assert network.module is inside
+        assert network.fingerprint() == wrapped().fingerprint()
+
+
+def test_grey_pictures(photo) -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 28), torch.nn.Flatten())
+
+    def look(image):
+        return torchvision.transforms.functional.to_tensor(image.convert("L").resize((28, 28)))
+
+    network = models.wrap(module, look, "abcd", "grey", 28)
+    assert network.channels == 1 and models.load().channels == 3
+    assert network(look(photo)[None]).shape == (1, 4)
+    shown = network.to_image(look(photo))
+    assert shown.shape == (28, 28, 3) and (shown == shown[:, :, :1]).all()
+
+
+def test_a_log_of_an_unknown_training_is_refused() -> None:
+    with pytest.raises(models.ModelError, match="no variant 'typo'; there are"):
+        models.training_log("typo")
 
 
 # --- ImageNet networks --------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Every slider of every notebook over its whole range, and `sliders.explore` itself."""
 
+import gc
 import io
 import json
 import os
 import runpy
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import ipywidgets
@@ -116,7 +118,7 @@ def test_an_error_is_shown_and_goes_away() -> None:
 def test_kinds_of_controls_and_their_labels() -> None:
     view = sliders.explore(
         lambda **values: str(values),
-        labels={"size": "size (pixels)"},
+        titles={"size": "size (pixels)"},
         size=range(2, 9, 3),
         layer=["conv1", "conv2"],
         menu={"red": 0, "green": 1},
@@ -162,7 +164,7 @@ def test_panels_side_by_side_with_captions_keep_their_widgets() -> None:
 
 def test_registered_and_readable_without_a_kernel() -> None:
     view = sliders.explore(lambda n: sliders.Pixels(np.eye(3), width=30), n=range(3))
-    assert sliders.explorers[-1] is view
+    assert list(sliders.explorers.values())[-1] is view
     bundle = view._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/jpeg"][:2] == b"\xff\xd8"
@@ -174,3 +176,13 @@ def test_beside_puts_pictures_in_a_row() -> None:
     assert sheet.shape == (4, 6, 3)
     assert (sheet[:2, :3] == 0).all() and (sheet[2:, :3] == 255).all()
     assert (sheet[:, 3:5] == 255).all() and (sheet[:, 5:] == 0).all()
+
+
+def test_a_closed_explorer_is_not_kept_in_memory() -> None:
+    view = sliders.explore(lambda n: [sliders.Pixels(np.eye(3)), str(n)], n=range(3))
+    parts = [weakref.ref(part) for part in (view, view.panels, *view.panels.children)]
+    assert view in sliders.explorers.values()
+    view.close()
+    del view
+    gc.collect()
+    assert [part for part in parts if part() is not None] == []
