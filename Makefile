@@ -2,13 +2,13 @@
 # than pyproject.toml. Another Python: `make lab PYTHON=/path/to/python3`.
 
 RUN := .venv/bin/python -m
-MESSAGE := This course needs Python 3.10 to 3.13 with its venv module (on Debian and Ubuntu: \
+MESSAGE := This course needs Python 3.10 or newer with its venv module (on Debian and Ubuntu: \
 apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/python3
 # JupyterLab shall not ask a student at the first start whether to fetch news
 SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
-SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: lab test notebooks bench recipe-check clean
+.PHONY: lab test notebooks bench recipe-check clean clean-cache
 
 lab: .venv/lab-ready
 	$(RUN) jupyterlab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
@@ -17,7 +17,7 @@ lab: .venv/lab-ready
 test: .venv/test-ready
 	$(RUN) pytest
 
-notebooks: .venv/lab-ready
+notebooks: .venv/test-ready
 	$(RUN) tests.execute notebooks/*.ipynb
 
 bench: .venv/test-ready
@@ -29,17 +29,21 @@ recipe-check: .venv/recipe-ready
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
+clean-cache: .venv/lab-ready
+	.venv/bin/python -c "from lecture_utils import store; store.clear()"
+
 .venv/lab-ready: EXTRAS :=
 .venv/test-ready: EXTRAS := [test]
 .venv/recipe-ready: EXTRAS := [recipe]
 .venv/%-ready: pyproject.toml
-	@set -e; for python in "$(PYTHON)" python3 python3.12 python3.13 python3.11 python3.10; do \
+	@set -e; for python in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10; do \
 	  if "$$python" -c "$(SUITABLE)" 2>/dev/null; then found="$$python"; break; fi; \
 	  if [ -n "$(PYTHON)" ]; then break; fi; \
 	done; \
 	if [ -z "$$found" ]; then echo "$(MESSAGE)" >&2; exit 1; fi; \
 	if ! .venv/bin/python -c "$(SUITABLE)" 2>/dev/null; then "$$found" -m venv --clear .venv; fi
 	$(RUN) pip install --quiet --disable-pip-version-check -e ".$(EXTRAS)"
+	@.venv/bin/python -c "from lecture_utils import check; print(check.python())"
 	@mkdir -p .venv/share/jupyter/lab/settings
 	@echo '$(SETTINGS)' >.venv/share/jupyter/lab/settings/overrides.json
 	@touch $@

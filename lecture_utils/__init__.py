@@ -1,16 +1,12 @@
-"""Look inside a convolutional network without disturbing it: one module beside each lecture."""
+"""Look inside a convolutional network without disturbing it: one module beside each lecture.
 
-import torch
+0  Start here            check         is this computer ready?
+1  First-layer filters   filters       what the first layer looks for
+2  Activations           activations   what each layer answers to one picture
+3  The fc7 codes         codes         which pictures the network finds alike
+4  Top pictures          topk          which pictures excite one unit the most
+5  Occlusion             occlusion     which part of the picture the answer hangs on
 
-try:
-    import torchvision
-except RuntimeError:
-    # torchvision's compiled operators load only beside the very build of torch they were made
-    # for, and a CPU-only torch next to the ordinary torchvision is a common mismatch. Networks
-    # for classification need none of them; only the import asks for these two names.
-    for operator in ("nms", "qnms"):
-        torch.library.define(
-            f"torchvision::{operator}",
-            "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-        )
-    import torchvision  # noqa: F401
+They stand on models, images, layers and store, and are shown with plots and sliders.
+methods holds longer calculations that a lecture calls by name, exact the exact sweep of lecture 5.
+"""

@@ -1,6 +1,8 @@
 """Is this computer ready for the course? One line for each thing needed, with a remedy."""
 
+import importlib
 import importlib.metadata
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from packaging.requirements import Requirement
 import lecture_utils
 from lecture_utils import store
 
-COURSE = store.DATA.parent
+PROJECT = store.DATA.parent / "pyproject.toml"
 INSTALL = "close JupyterLab, run `make lab` in the course's folder (conda: update the environment)"
 
 
@@ -33,18 +35,27 @@ class Line:
 
 def environment() -> list[Line]:
     """Python, packages, the course's files, room for results; each as one `Line`."""
-    return [_python(), *_packages(), _place(), _files(), _cache()]
+    return [python(), *_packages(), _pair(), _place(), _files(), _cache()]
 
 
-def _python() -> Line:
-    good = (3, 10) <= sys.version_info[:2] <= (3, 13)
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Line(good, "Python", version, "the course runs with Python 3.10 to 3.13")
+def python() -> Line:
+    """The version of Python: all from the oldest tested one on are good, also newer ones."""
+    here = ".".join(map(str, sys.version_info[:3]))
+    oldest, *_, newest = tested()
+    good = sys.version_info[:2] >= tuple(map(int, oldest.split(".")))
+    shown = f"{here} (tested: {oldest} to {newest})"
+    return Line(good, "Python", shown, f"install Python {newest}, then set the course up again")
+
+
+def tested() -> list[str]:
+    """The versions of Python that the course was tested with, from the oldest on."""
+    text = PROJECT.read_text(encoding="utf-8")
+    return re.findall(r"Programming Language :: Python :: (3\.\d+)", text)
 
 
 def _packages() -> list[Line]:
     lines = []
-    for text in requirements(COURSE / "pyproject.toml"):
+    for text in requirements():
         needed = Requirement(text)
         try:
             found = importlib.metadata.version(needed.name)
@@ -55,11 +66,25 @@ def _packages() -> list[Line]:
     return lines
 
 
-def requirements(pyproject: Path) -> list[str]:
-    """The packages that pyproject.toml asks for, for example "torch>=2.4,<2.14"."""
+def requirements() -> list[str]:
+    """The packages that pyproject.toml asks for, for example "torch>=2.4"."""
     # Python 3.10 cannot read TOML yet; the list is one quoted requirement a line
-    _, _, rest = pyproject.read_text().partition("\ndependencies = [")
+    _, _, rest = PROJECT.read_text(encoding="utf-8").partition("\ndependencies = [")
     return [line.strip(' ",') for line in rest.partition("\n]")[0].splitlines() if line.strip()]
+
+
+def _pair() -> Line:
+    """torchvision can be imported only beside the very build of torch that it was made for."""
+    try:
+        importlib.import_module("torchvision")
+        good, found = True, "fit together"
+    except Exception as error:  # of many kinds, and each of them stops every lecture
+        good, found = False, f"torchvision cannot be imported ({error})"
+    remedy = (
+        "install both from one place, `pip install --force-reinstall torch torchvision` "
+        "(conda: update the environment), and restart the kernel"
+    )
+    return Line(good, "torch and torchvision", found, remedy)
 
 
 def _place() -> Line:
@@ -78,13 +103,11 @@ def _files() -> Line:
 
 
 def _cache() -> Line:
-    folder = store.folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            good = True
-    except OSError:
-        good = False
-    shown = "can be written" if good else f"{folder} cannot be written"
+        store.folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=store.folder()):
+            good, found = True, "can be written"
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        good, found = False, str(error)
     remedy = "lectures work but compute everything anew: name a folder in LECTURE_UTILS_CACHE"
-    return Line(good, "room for results", shown, remedy)
+    return Line(good, "room for results", found, remedy)

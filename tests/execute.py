@@ -1,9 +1,13 @@
 """Execute notebooks in place, so that their outputs can be committed: same run, same file.
 
+Nothing that was computed before is used: the cache is a temporary folder.
+
 python -m tests.execute notebooks/*.ipynb
 """
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nbclient
@@ -42,10 +46,12 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    path.write_text(nbformat.writes(stable(notebook)) + "\n")
+    path.write_text(nbformat.writes(stable(notebook)) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(argument, flush=True)
-        execute(Path(argument))
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["LECTURE_UTILS_CACHE"] = cache
+        for argument in sys.argv[1:]:
+            print(argument, flush=True)
+            execute(Path(argument))

@@ -1,20 +1,30 @@
 """What lies in data/, what the packages are called, and which module may import which."""
 
 import ast
+import graphlib
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import lecture_utils
 from lecture_utils import check, images, store
 
 ROOT = store.DATA.parent
 PUBLISHED = ("miniatures", "weights")
 KINDS = {".jpg", ".png", ".csv", ".npz", ".safetensors"}
 LARGEST = 65e6  # bytes below data/
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def published_files() -> list[Path]:
@@ -25,12 +35,9 @@ def published_files() -> list[Path]:
 
 
 def test_hash_list_is_complete_and_right() -> None:
-    lines = (store.DATA / "SHA256SUMS").read_text().splitlines()
+    lines = (store.DATA / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    found = {
-        file.relative_to(store.DATA).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in published_files()
-    }
+    found = {file.relative_to(store.DATA).as_posix(): sha256(file) for file in published_files()}
     assert listed == found
 
 
@@ -82,13 +89,13 @@ def test_stickered_pictures_differ_from_the_gallery_in_one_corner() -> None:
 
 
 def test_no_picture_twice_and_none_of_the_training_set() -> None:
-    gallery = [hashlib.sha256(path.read_bytes()).digest() for _, path in images.gallery().entries]
+    gallery = [sha256(path) for _, path in images.gallery().entries]
     assert len(set(gallery)) == len(gallery)
     assert not (store.DATA / "miniatures" / "train").exists()
     train = ROOT.parent / "shared" / "miniatures" / "train"
     if not train.exists():
         pytest.skip("the training pictures are not on this computer; no gallery picture is twice")
-    trained_on = {hashlib.sha256(path.read_bytes()).digest() for path in train.rglob("*.jpg")}
+    trained_on = {sha256(path) for path in train.rglob("*.jpg")}
     assert len(trained_on) > 1000 and not trained_on & set(gallery)
 
 
@@ -108,12 +115,14 @@ def test_data_is_small_and_holds_nothing_that_runs_when_it_is_read() -> None:
 
 
 def test_conda_and_pip_install_the_same() -> None:
-    conda = re.findall(r"^  - ([a-z]\S+)$", (ROOT / "environment.yml").read_text(), re.M)
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    conda = re.findall(r"^  - ([a-z]\S+)$", text, re.M)
     conda = {line.replace("pytorch", "torch") for line in conda} - {"conda-forge", "pip", "pip:"}
     python = next(line for line in conda if line.startswith("python"))
-    assert conda - {python} == set(check.requirements(ROOT / "pyproject.toml"))
-    project = (ROOT / "pyproject.toml").read_text()
+    assert conda - {python} == set(check.requirements())
+    project = check.PROJECT.read_text(encoding="utf-8")
     assert f'requires-python = "{python.removeprefix("python")}"' in project
+    assert python == f"python>={check.tested()[0]}"
 
 
 def test_everything_needed_is_reported_as_fine_here() -> None:
@@ -121,12 +130,15 @@ def test_everything_needed_is_reported_as_fine_here() -> None:
 
 
 def test_a_failed_line_says_what_to_do(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("LECTURE_UTILS_CACHE", "/dev/null/nowhere")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path / "file" / "below"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
     monkeypatch.setattr(store, "damaged", lambda: ["miniatures/a.jpg"])
-    monkeypatch.setattr(check, "requirements", lambda _: ["numpy>=99", "no-such-package>=1"])
+    monkeypatch.setattr(check, "requirements", lambda: ["numpy>=99", "no-such-package>=1"])
     failed = {line.what: str(line) for line in check.environment() if not line.passed}
     assert failed.keys() == {
+        "Python",
         "numpy",
         "no-such-package",
         "lecture_utils",
@@ -137,64 +149,126 @@ def test_a_failed_line_says_what_to_do(monkeypatch, tmp_path) -> None:
     assert "make lab" in failed["numpy"] and "git checkout" in failed["pictures and weights"]
 
 
+def test_a_newer_python_is_fine_and_the_tested_ones_are_named(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    assert str(check.python()) == "OK    Python: 3.99.0 (tested: 3.10 to 3.13)"
+
+
+def test_the_check_runs_without_a_home_directory(monkeypatch) -> None:
+    monkeypatch.delenv("LECTURE_UTILS_CACHE")
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("no home directory")))
+    failed = [str(line) for line in check.environment() if not line.passed]
+    assert len(failed) == 1 and "room for results: no home directory" in failed[0]
+
+
+def test_the_check_runs_beside_a_torch_that_does_not_fit(monkeypatch, tmp_path) -> None:
+    """A torchvision that raises what the real one raises beside a torch of another build."""
+    broken = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision.py").write_text(broken, encoding="utf-8")
+    code = "from lecture_utils import check; print(*check.environment(), sep='\\n')"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    failed = run.stdout.partition("FAIL")[2]
+    assert "nms does not exist" in failed and "-> install both from one place" in failed
+    assert run.stdout.count("FAIL") == 1, run.stderr
+
+
+def test_the_check_and_the_table_of_contents_need_no_torch() -> None:
+    code = "import sys, lecture_utils.check; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_clone_on_windows_has_the_same_bytes(tmp_path) -> None:
+    """Git for Windows changes line ends unless .gitattributes says that it must not."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: the course was not fetched with Git")
+    clone = ["git", "clone", "--quiet", "-c", "core.autocrlf=true", str(ROOT), str(tmp_path)]
+    subprocess.run(clone, check=True)
+    lines = (tmp_path / "data" / "SHA256SUMS").read_bytes().decode().split("\n")
+    listed = [line.split("  ", 1) for line in lines if line]
+    assert len(listed) > 2800
+    altered = [name for digest, name in listed if sha256(tmp_path / "data" / name) != digest]
+    assert altered == []
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_code_is_clean_and_formatted(command: list[str]) -> None:
+    ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--quiet", "."]
+    run = subprocess.run(ruff, capture_output=True, encoding="utf-8", cwd=ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 # --- modules ------------------------------------------------------------------------------------
 
-LECTURES = ("filters", "activations", "codes", "topk", "occlusion")
-RANKS = {"store": 0, "images": 1, "models": 2, "graph": 3, "layers": 4, "plots": 6, "sliders": 7}
-RANKS |= dict.fromkeys(LECTURES, 5)
+PACKAGE = ROOT / "lecture_utils"
+# the table of contents: the lecture's number, its title, its module, what it is about
+LECTURES = dict(re.findall(r"^(\d+)  \S.*?  +(\w+)  ", lecture_utils.__doc__, re.M))
+FOLDERS = ("methods", "exact")
+RANKS = {"store": 0, "images": 1, "models": 2, "layers": 3, "methods": 4, "exact": 4}
+RANKS |= dict.fromkeys(LECTURES.values(), 5) | {"plots": 6, "sliders": 7}
+
+
+def modules() -> dict[str, Path]:
+    """All modules of lecture_utils, those of its folders included, by name: "exact.windows"."""
+    paths = {path.relative_to(PACKAGE).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
+    return {".".join(p for p in name.parts if p != "__init__"): paths[name] for name in paths}
 
 
 def imports() -> dict[str, set[str]]:
     """For each module of lecture_utils, those it imports."""
-    paths = {path.stem: path for path in (ROOT / "lecture_utils").glob("*.py")}
+    paths = modules()
     found = {}
     for name, path in paths.items():
-        names = set()
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module == "lecture_utils":
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lecture_ut"):
-                names.add(node.module.split(".")[1])
-            elif isinstance(node, ast.Import):
-                names |= {a.name.split(".")[1] for a in node.names if "lecture_utils." in a.name}
-            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{name}: relative import"
-        found[name] = names & set(paths) - {name}
+        wanted = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{name}: relative import"
+                wanted |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        found[name] = {part.removeprefix("lecture_utils.") for part in wanted} & set(paths) - {name}
     return found
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_table_of_contents_names_every_lecture_and_every_file_has_its_place() -> None:
+    notebooks = {str(int(path.name[:2])): path for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert list(LECTURES) == sorted(notebooks)
+    for number, path in notebooks.items():
+        own = rf"from lecture_utils import .*\b{LECTURES[number]}\b"
+        assert re.search(own, path.read_text(encoding="utf-8")), path.name
+    assert {room(name) for name in modules()} == {"", *RANKS}
 
 
 def test_arrows_go_one_way() -> None:
     found = imports()
-    assert found.keys() >= RANKS.keys()
+    assert found[""] == set(), "the table of contents imports nothing"
     for name, wanted in found.items():
-        # a module that is not named above is a part of one lecture
-        rank = RANKS.get(name, RANKS["filters"])
-        for other in wanted - {"check"}:
-            below = RANKS.get(other, RANKS["filters"])
-            same_lecture = rank == below and not {name, other} <= set(LECTURES)
-            assert below < rank or same_lecture, f"{name} imports {other}"
+        for other in wanted:
+            one, two = room(name), room(other)
+            if two in FOLDERS:  # for everybody but those who draw
+                fine = RANKS[one] < RANKS["plots"]
+            else:
+                fine = RANKS[two] < RANKS[one]
+            assert fine or one == two, f"{name} imports {other}"
+    graphlib.TopologicalSorter(found).prepare()  # raises where they go round in a circle
 
 
-def test_lectures_stand_apart() -> None:
-    found = imports()
-
-    def reached(name: str, seen: frozenset = frozenset()) -> set[str]:
-        further = found[name] - seen
-        return further.union(*(reached(other, seen | further) for other in further), set())
-
-    for lecture in LECTURES:
-        family = {lecture} | {other for other in found if lecture in reached(other)}
-        foreign = set(LECTURES) - {lecture}
-        assert not reached(lecture) & foreign, lecture
-        helpers = family - set(RANKS)
-        assert not any(reached(helper) & foreign for helper in helpers), lecture
-
-
-def test_lecture_modules_draw_nothing() -> None:
+def test_only_plots_and_sliders_draw() -> None:
     forbidden = {"matplotlib", "ipywidgets", "IPython"}
-    for name, path in {p.stem: p for p in (ROOT / "lecture_utils").glob("*.py")}.items():
-        if RANKS.get(name, 5) > 5:
+    for name, path in modules().items():
+        if name in ("plots", "sliders"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 parts = [getattr(node, "module", None) or "", *(a.name for a in node.names)]
                 assert not forbidden & {part.split(".")[0] for part in parts}, name

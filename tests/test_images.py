@@ -129,7 +129,7 @@ def test_one_pixel(tmp_path) -> None:
     assert opened(Image.new("RGB", (1, 1), (9, 8, 7)), tmp_path / "a.png").tolist() == [[[9, 8, 7]]]
 
 
-def test_fifty_megapixels_within_bounded_memory(tmp_path) -> None:
+def test_fifty_megapixels_within_bounded_memory(tmp_path, unix) -> None:
     Image.new("RGB", (10_000, 5_000), (90, 60, 30)).save(tmp_path / "a.png", compress_level=1)
     code = (
         "import resource, sys\n"

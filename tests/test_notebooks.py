@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 12  # lines, blank ones not counted
 LARGEST = 1.5 * 2**20  # bytes
+MACHINE = re.compile(r"(/root/|/home/|/tmp/|/Users/|/var/folders/|[A-Z]:\\+Users)[\w.\\/-]*")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|href=[\"']([^\"']+)")
 
 
@@ -41,6 +42,13 @@ def test_stable_from_run_to_run(notebook) -> None:
     assert stable(copy.deepcopy(notebook)) == notebook, "run `make notebooks`"
 
 
+def test_no_path_of_a_machine(notebook) -> None:
+    for output in [output for cell in code(notebook) for output in cell.outputs]:
+        shown = [text for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
+        found = MACHINE.search(" ".join([output.get("text", ""), *shown]))
+        assert not found, found[0]
+
+
 def test_presentable(notebook) -> None:
     kinds = {"slide", "subslide", "fragment", "skip", "notes", "-"}
     assert all(cell.metadata.slideshow.slide_type in kinds for cell in notebook.cells)
@@ -61,7 +69,7 @@ def test_small_enough(path: Path) -> None:
     ids=lambda path: path.stem,
 )
 def test_links_lead_somewhere(path: Path) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
     targets = [a or b for a, b in LINK.findall(text)]
@@ -71,5 +79,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def test_every_lecture_is_listed() -> None:
     start = nbformat.read(NOTEBOOKS[0], 4)
-    for text in ("\n".join(c.source for c in start.cells), (ROOT / "README.md").read_text()):
+    for text in (
+        "\n".join(c.source for c in start.cells),
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+    ):
         assert [path.name for path in NOTEBOOKS if path.name not in text] == []
