@@ -238,9 +238,9 @@ def trace(network: Network) -> tuple[list[Call], dict[str, Call]]:
             graph = tracer.trace(module)
             _Shapes(fx.GraphModule(module, graph)).run(picture)
     except Exception as error:
-        raise ValueError(
-            f"the forward pass of {network.name} cannot be followed: {error}"
-        ) from error
+        reason = str(error).partition("\n")[0]  # what follows is written by and for torch.fx
+        message = f"the forward pass of {network.name} cannot be followed: {reason}"
+        raise ValueError(message) from error
 
     nodes, calls = tracer.nodes, {}
     for node in graph.nodes:
