@@ -6,39 +6,32 @@ counter-clockwise from horizontal, so 0 is a horizontal and 90 a vertical edge.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 import scipy.fft
 import torch
 from scipy.optimize import linear_sum_assignment
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
-from lecture_utils.methods.gabor import GaborFit, Weights, as_array, fit_gabor, gabor, gratings
-from lecture_utils.models import Network
-
-__all__ = [
-    "GaborFit",
-    "as_array",
-    "colour_share",
-    "energy",
-    "extremes",
-    "first_layer",
-    "fit_gabor",
-    "gabor",
-    "gratings",
-    "high_share",
-    "match",
-    "shuffled",
-    "smooth_noise",
-    "to_images",
-]
+from lecture_utils.methods.gabor import (  # noqa: F401 - lectures find all of them here
+    GaborFit,
+    Weights,
+    as_array,
+    fit_gabor,
+    gabor,
+    gratings,
+)
+from lecture_utils.methods.receptive_fields import pair, window
+from lecture_utils.models import Network, on_cpu
 
 
 def first_layer(network: Network) -> nn.Conv2d:
     """The convolution that sees the picture.
 
-    Its `weight` is [filters, 3, height, width], in the network's normalised input units. Raises
-    ValueError where no convolution takes 1 or 3 channels.
+    Its `weight` is [filters, 3 or 1, height, width], in the network's normalised input units.
+    Raises ValueError where no convolution takes 3 or 1 channels.
     """
     for layer in network.module.modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels in (1, 3):
@@ -139,36 +132,68 @@ def extremes(network: Network, pictures: Iterable, count: int = 9) -> np.ndarray
     """The patches that excite each first-layer filter most, and those that inhibit it most.
 
     Args:
-        pictures: whatever `network.batches` takes; each gives at most one patch to either list,
-            cut out of the network's own input, with zeros where a filter reaches over the border.
+        pictures: whatever `network.batches` takes; each gives at most one patch to either list.
 
     Returns:
         float32 [filters, 2, count, height, width, 3] in 0..1: [:, 0] excites most, [:, 1] least,
-        strongest first. Fewer pictures than `count` give fewer patches.
+        strongest first. The pixels are those that the filter met: every second one if it is
+        dilated, what the layer pads where it reaches over the border, one channel in grey if
+        it sees no other. Fewer pictures than `count` give fewer patches.
     """
     layer = first_layer(network)
-    rows, columns = layer.kernel_size
+    filters = torch.arange(layer.out_channels)
     kept = [None, None]
     for batch in network.batches(pictures):
-        with torch.inference_mode():
-            responses = layer(batch)
-        down, right = layer.padding if not isinstance(layer.padding, str) else (0, 0)
-        padded = nn.functional.pad(batch, (right, right, down, down))
-        windows = padded.unfold(2, rows, layer.stride[0]).unfold(3, columns, layer.stride[1])
+        responses = _responses(network, layer, batch)
+        windows = _windows(layer, batch)
+        if windows.shape[2:4] != responses.shape[2:]:
+            raise ValueError(f"{network.name} changes the size of the picture before {layer}")
         for side, sign in enumerate((1, -1)):
             value, place = (sign * responses).flatten(2).max(2)  # [pictures, filters]
             row, column = place // responses.shape[3], place % responses.shape[3]
             patches = windows[torch.arange(len(batch))[:, None], :, row, column]
+            patches = patches * network.std + network.mean
+            if layer.groups > 1:  # each filter looks at one channel
+                channel = filters * layer.groups // len(filters)
+                patches = patches[:, filters, channel][:, :, None]
             if kept[side]:
                 value = torch.cat([kept[side][0], value])
                 patches = torch.cat([kept[side][1], patches])
             value, best = value.topk(min(count, len(value)), dim=0)
-            kept[side] = value, patches[best, torch.arange(best.shape[1])]
+            kept[side] = value, patches[best, filters]
     if kept[0] is None:
         raise ValueError("there are no pictures")
     patches = torch.stack([patches.transpose(0, 1) for _, patches in kept], 1)
-    pixels = patches * network.std + network.mean
-    return pixels.clamp(0, 1).permute(0, 1, 2, 4, 5, 3).numpy()
+    pixels = patches.clamp(0, 1).permute(0, 1, 2, 4, 5, 3)
+    return pixels.expand(*pixels.shape[:5], 3).numpy()
+
+
+class _Enough(Exception):
+    """Ends a forward pass behind the first layer."""
+
+
+def _responses(network: Network, layer: nn.Conv2d, batch: Tensor) -> Tensor:
+    """What a layer answers inside its network [pictures, filters, rows, columns], on the CPU."""
+    responses = []
+
+    def note(_module, _inputs, output: Tensor) -> None:
+        responses.append(on_cpu(output))
+        raise _Enough
+
+    with layer.register_forward_hook(note), suppress(_Enough):
+        network(batch)
+    return responses[0]
+
+
+def _windows(layer: nn.Conv2d, batch: Tensor) -> Tensor:
+    """What a convolution meets: [pictures, channels, rows, columns, *its kernel]."""
+    kernel, stride, before, dilation = (pair(part) for part in window(layer))
+    reach = [d * (k - 1) for k, d in zip(kernel, dilation)]  # from its first pixel to its last
+    after = [r - b for r, b in zip(reach, before)] if layer.padding == "same" else before
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = functional.pad(batch, (before[1], after[1], before[0], after[0]), mode)
+    windows = padded.unfold(2, reach[0] + 1, stride[0]).unfold(3, reach[1] + 1, stride[1])
+    return windows[..., :: dilation[0], :: dilation[1]]
 
 
 # --- the same filters again? --------------------------------------------------------------------

@@ -9,7 +9,6 @@ module is written with brackets: `layer1.0.add()`.
 
 import difflib
 import functools
-import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lecture_utils.methods.receptive_fields import ReceptiveField, pair, plain, trace
+from lecture_utils.methods.receptive_fields import ReceptiveField, compact, pair, trace
 from lecture_utils.models import Network, on_cpu
 
 
@@ -115,9 +114,12 @@ def record(
         mode without gradients; hooks and training flags are put back whatever happens.
 
     Functions are no modules and cannot be recorded: DenseNet's last ReLU is
-    `record(...)["features"].relu()`. Raises UnknownLayer, ValueError for a batch of another shape.
+    `record(...)["features"].relu()`. Raises UnknownLayer; ValueError without pictures or names, and
+    for a batch of another shape.
     """
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    if not names:
+        raise ValueError(f"which layers of {network.name} shall be recorded? None is named")
     places = {name: resolve(network, name).partition("#") for name in names}
     calls, latest, kept = Counter(), {}, {name: [] for name in names}
 
@@ -144,7 +146,7 @@ def record(
                     raise UnknownLayer(f"{name!r} takes no part in the forward pass")
                 kept[name].append(latest[name])
     if not all(kept.values()):
-        raise ValueError("there are no pictures in this batch")
+        raise ValueError("there are no pictures")
     return {name: torch.cat(pieces) for name, pieces in kept.items()}
 
 
@@ -169,7 +171,7 @@ def receptive_field(network: Network, name: str) -> ReceptiveField:
     if axes is None:
         raise ValueError(f"{name!r}: the receptive field cannot be followed to this layer")
     return ReceptiveField(
-        *(plain([getattr(axis, part) for axis in axes]) for part in ("size", "stride", "start")),
+        *(compact([getattr(axis, part) for axis in axes]) for part in ("size", "stride", "start")),
         network.input_size,
         tuple((axis.first.tolist(), axis.stop.tolist()) for axis in axes),
     )
@@ -200,12 +202,10 @@ class LayerRow:
 
 
 class LayerTable(list[LayerRow]):
-    """The rows of a network; prints as a table, in Jupyter too."""
+    """The rows of a network; prints as a table."""
 
-    HEAD = "layer|kind|kernel|stride|output|parameters|multiply-adds|receptive field".split("|")
-
-    def cells(self) -> list[list[str]]:
-        """The lines under the head as text, with the totals in the last."""
+    def __repr__(self) -> str:
+        head = "layer|kind|kernel|stride|output|parameters|multiply-adds|receptive field"
         lines = [
             [
                 row.name,
@@ -219,26 +219,13 @@ class LayerTable(list[LayerRow]):
             ]
             for row in self
         ]
-        parameters, multiply_adds = (
-            f"{sum(getattr(row, part) for row in self):,}"
-            for part in ("parameters", "multiply_adds")
-        )
-        return [*lines, ["in all", "", "", "", "", parameters, multiply_adds, ""]]
-
-    def __repr__(self) -> str:
-        lines = [self.HEAD, *self.cells()]
+        parameters = sum(row.parameters for row in self)
+        multiply_adds = sum(row.multiply_adds for row in self)
+        total = ["in all", "", "", "", "", f"{parameters:,}", f"{multiply_adds:,}", ""]
+        lines = [head.split("|"), *lines, total]
         widths = [max(map(len, column)) for column in zip(*lines)]
         form = "  ".join(f"{{:{'<' if n < 2 else '>'}{width}}}" for n, width in enumerate(widths))
         return "\n".join(form.format(*line).rstrip() for line in lines)
-
-    def _repr_html_(self) -> str:
-        def line(cells: list[str], tag: str) -> str:
-            sides = ["left"] * 2 + ["right"] * (len(cells) - 2)
-            form = "<{0} style='text-align:{1}'>{2}</{0}>".format
-            return f"<tr>{''.join(form(tag, s, html.escape(c)) for s, c in zip(sides, cells))}</tr>"
-
-        body = "".join(line(cells, "td") for cells in self.cells())
-        return f"<table><thead>{line(self.HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def _square(side: int | tuple[int, int] | None) -> str:
@@ -252,22 +239,22 @@ def table(network: Network) -> LayerTable:
     listed. Raises ValueError if the forward pass depends on values and cannot be followed.
     """
     rows, counted = LayerTable(), set()
-    for step in trace(network)[0]:
-        layer = step.operation
+    for call in trace(network)[0]:
+        layer = call.operation
         named = isinstance(layer, str)
         own = {} if named else {id(p): p.numel() for p in layer.parameters()}
         # every output value of these two is one dot product with one filter
         dot = layer.weight[0].numel() if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
         rows.append(
             LayerRow(
-                name=step.name,
+                name=call.name,
                 kind=layer if named else type(layer).__name__,
                 kernel=_side(getattr(layer, "kernel_size", None)),
                 stride=_side(getattr(layer, "stride", None)),
-                output_shape=step.shape,
+                output_shape=call.shape,
                 parameters=sum(own[p] for p in own.keys() - counted),
-                multiply_adds=dot * math.prod(step.shape),
-                receptive_field=step.fields and _side(tuple(axis.size for axis in step.fields)),
+                multiply_adds=dot * math.prod(call.shape),
+                receptive_field=call.fields and _side(tuple(axis.size for axis in call.fields)),
                 groups=getattr(layer, "groups", 1),
             )
         )
@@ -276,4 +263,4 @@ def table(network: Network) -> LayerTable:
 
 
 def _side(value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
-    return None if value is None else plain(pair(value))
+    return None if value is None else compact(pair(value))

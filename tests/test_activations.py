@@ -17,6 +17,8 @@ from lecture_utils.methods.receptive_fields import ReceptiveField
 
 # isort: split
 import torchvision
+from torchvision.models.resnet import BasicBlock
+from torchvision.transforms.functional import to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_every_pixel_gets_the_unit_whose_centre_is_nearest(field, units, size) -
     boxes = [field.box(unit, unit) for unit in range(units)]
     centres = np.array([(top + bottom) / 2 for top, _, bottom, _ in boxes])
     values = np.arange(1.0, units * units + 1).reshape(units, units)
-    laid, covered = activations.lay(values, field, size)
+    laid, covered = activations.aligned(values, field, size)
     for pixel in range(size):
         far = np.abs(centres - (pixel + 0.5))
         nearest = np.flatnonzero(far == far.min())  # two, if the pixel is on the border
@@ -90,7 +92,7 @@ def test_a_unit_lies_where_its_gradient_is() -> None:
         centre = [(gradient.sum(1 - a) * np.arange(32)).sum() / gradient.sum() for a in (0, 1)]
         one = np.zeros(out.shape)
         one[unit] = 1
-        laid, _ = activations.lay(one, field, 32)
+        laid, _ = activations.aligned(one, field, 32)
         middle = [np.flatnonzero(laid.any(1 - axis)).mean() for axis in (0, 1)]
         # a window of 17 pixels has its centre on a pixel, the middle of 4 lies between two
         assert np.abs(np.subtract(centre, middle)).max() < 0.51
@@ -98,9 +100,18 @@ def test_a_unit_lies_where_its_gradient_is() -> None:
 
 def test_a_layer_without_positions_covers_the_whole_picture() -> None:
     field = ReceptiveField(30, 0, 0)
-    laid, covered = activations.lay(np.full((1, 1), 7.0), field, 32)
+    laid, covered = activations.aligned(np.full((1, 1), 7.0), field, 32)
     assert covered.all() and (laid == 7).all()
     assert activations.unit_at(field, (1, 1), 31, 5) == (0, 0)
+
+
+def test_units_that_see_everything_are_spread_evenly() -> None:
+    net = small(nn.Conv2d(3, 2, 4, stride=4), nn.GroupNorm(1, 2), size=16)
+    field, values = layers.receptive_field(net, "1"), np.arange(16.0).reshape(4, 4)
+    laid, covered = activations.aligned(values, field, 16)
+    assert covered.all()
+    np.testing.assert_array_equal(laid, np.kron(values, np.ones((4, 4))))
+    assert activations.unit_at(field, (4, 4), 15, 4) == (3, 1)
 
 
 # --- measures -----------------------------------------------------------------------------------
@@ -155,25 +166,12 @@ def random_maps(seed: int, *shape: int) -> torch.Tensor:
     return maps
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 10**6), st.lists(st.integers(1, 4), min_size=1, max_size=5))
-def test_merged_statistics_are_those_of_all_at_once(seed, sizes) -> None:
-    maps = random_maps(seed, sum(sizes), 5, 6, 7)
-    parts = [activations.measure(part) for part in maps.split(sizes)]
-    merged = sum(parts[1:], parts[0])
-    whole = activations.measure(maps)
-    for name in ("places", "on", "seen", "zeros"):
-        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
-    for name in ("localisation", "blobbiness"):  # sums of floats: the order inside may differ
-        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-5)
-
-
 def test_statistics_are_those_of_plain_numpy() -> None:
     maps = random_maps(3, 4, 5, 6, 7)
     found, values = activations.measure(maps), maps.numpy()
     assert found.places == 42 and found.pictures == 4
-    assert found.on.tolist() == [int((values[:, c] > 0).sum()) for c in range(5)]
-    assert found.seen.tolist() == [0, 4, 4, 4, 4]
+    assert found.places_on.tolist() == [int((values[:, c] > 0).sum()) for c in range(5)]
+    assert found.pictures_on.tolist() == [0, 4, 4, 4, 4]
     np.testing.assert_allclose(found.zeros, [(v <= 0).mean() for v in values])
     alive = activations.localisation(maps[:, 1:]).mean(1)  # the dead channel has none
     np.testing.assert_allclose(found.localisation, alive, rtol=1e-6)
@@ -193,9 +191,7 @@ def test_counts_of_dead_nearly_dead_and_always_on_channels() -> None:
     }
 
 
-def test_statistics_of_different_layers_do_not_merge_and_bad_values_are_refused() -> None:
-    with pytest.raises(ValueError, match="different sizes"):
-        activations.measure(torch.ones(2, 3, 4, 4)) + activations.measure(torch.ones(2, 3, 5, 5))
+def test_bad_values_are_refused() -> None:
     with pytest.raises(ValueError, match="diverged"):
         activations.measure(torch.tensor([[1.0, math.inf]]))
     with pytest.raises(ValueError, match="diverged"):
@@ -245,20 +241,57 @@ def test_census_names_an_unknown_layer(network, own_cache) -> None:
         activations.census(network, images.gallery()[:1], ["relu9"])
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=4))
-def test_expected_silent_is_the_mean_over_all_samples(seen) -> None:
-    pictures = 6
-    on = np.array([[picture < k for picture in range(pictures)] for k in seen])
-    for n in range(pictures + 1):
-        samples = itertools.combinations(range(pictures), n)
-        silent = [(~on[:, list(sample)]).all(1).sum() for sample in samples]
-        found = activations.expected_silent(np.array(seen), pictures, [n])
-        assert found == pytest.approx(np.mean(silent), abs=1e-9)
+@pytest.mark.parametrize(
+    ("pictures", "names", "match"),
+    [([], ["relu5"], "there are no pictures"), (None, [], "which layers of mini_alexnet")],
+)
+def test_a_census_of_nothing_says_so_and_keeps_nothing(
+    network, own_cache, tmp_path, pictures, names, match
+) -> None:
+    pictures = images.gallery()[:1] if pictures is None else pictures
+    for _ in range(2):
+        with pytest.raises(ValueError, match=match):
+            activations.census(network, pictures, names)
+    assert not list(tmp_path.iterdir())
 
 
-def test_expected_silent_refuses_more_pictures_than_there_are() -> None:
-    with pytest.raises(ValueError, match="between 0 and 5"):
-        activations.expected_silent(np.array([1]), 5, [1, 6])
+def test_a_census_takes_names_from_anywhere(network, own_cache) -> None:
+    names = activations.relu_layers(network)[:2]
+    for _ in range(2):
+        assert list(activations.census(network, images.gallery()[:1], iter(names))) == names
+
+
+FAMILIES = {
+    "chain": lambda: nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(inplace=True)),
+    "residual": lambda: torchvision.models.ResNet(BasicBlock, [1, 1, 1, 1], 2),
+    "dense": lambda: torchvision.models.DenseNet(4, (2, 2), 8, num_classes=2),
+    "grouped": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU()),
+    "depthwise": lambda: torchvision.models.MobileNetV2(
+        2, inverted_residual_setting=[[1, 8, 1, 1], [2, 8, 2, 2]]
+    ),
+    "grey": lambda: nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)),
+}
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_census_of_any_network_in_any_precision(family, precision, own_cache) -> None:
+    torch.manual_seed(0)
+    module, mode = FAMILIES[family](), "L" if family == "grey" else "RGB"
+    net = models.wrap(
+        module, lambda image: to_tensor(image.convert(mode).resize((40, 40))), "ab", input_size=40
+    )
+    pictures = [picture.image for picture in images.gallery()[::700]]
+    net(next(net.batches(pictures)))  # gives a lazy layer its size
+    module.to(precision)
+    names = activations.relu_layers(net, most=3)
+    found = activations.census(net, pictures, names)
+    recorded = layers.record(net, next(net.batches(pictures)), names)
+    for name, statistics in found.items():
+        on = recorded[name].flatten(2).numpy() > 0
+        assert statistics.places_on.tolist() == on.sum((0, 2)).tolist()
+        assert statistics.pictures_on.tolist() == on.any(2).sum(0).tolist()
+        np.testing.assert_allclose(statistics.zeros, 1 - on.mean((1, 2)), atol=1e-6)
 
 
 # --- changes of the picture ---------------------------------------------------------------------
@@ -269,6 +302,8 @@ def test_shifted_moves_the_picture_and_repeats_the_border() -> None:
     moved = np.asarray(activations.shifted(Image.fromarray(pixels), right=2, down=-1))
     np.testing.assert_array_equal(moved[:5, 2:], pixels[1:, :6])
     assert (moved[:5, :2] == pixels[1:, :1]).all() and (moved[5] == moved[4]).all()
+    grey = Image.fromarray(pixels[..., 0])
+    np.testing.assert_array_equal(activations.shifted(grey, right=2, down=-1), moved[..., 0])
 
 
 def test_the_first_layer_passes_a_shift_by_its_stride_on(network) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 EXPLAINED = 0.75  # a filter is Gabor-like if a Gabor function explains this share of its energy,
@@ -21,7 +20,7 @@ Weights = np.ndarray | Tensor
 def as_array(weights: Weights) -> np.ndarray:
     """Filters as float64 [filters, channels, height, width]; ValueError for anything else."""
     if isinstance(weights, Tensor):
-        weights = weights.detach().to("cpu", torch.float64).numpy()
+        weights = weights.detach().cpu().double().numpy()
     values = np.asarray(weights, float)
     if values.ndim != 4 or 0 in values.shape:
         raise ValueError(f"filters are [filters, channels, height, width], not {values.shape}")

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
+from torch import Tensor, fx, nn
 
 from lecture_utils.models import Network
 
@@ -24,18 +23,18 @@ class ReceptiveField:
     Size, stride and start are whole pixels, or pairs (rows, columns) where these two differ.
 
     Unit i sees the pixels from `start + i * stride` on, `size` of them; `start` is negative where
-    padding lets the first unit look beyond the picture. Layers without positions, everything
-    after flattening or global pooling, have stride 0: their only unit (0, 0) sees all that the
+    padding lets the first unit look beyond the picture. Stride 0: every unit sees all that the
     network reads of the picture, which is less than the picture where strides do not come out
-    even. Where adaptive pooling has windows of unequal size, size is the largest and stride the
-    average, rounded; `box` with the network's input size remains exact.
+    even. So it is after flattening or global pooling, which leave one unit (0, 0), and after a
+    normalisation of whole maps. Where adaptive pooling has windows of unequal size, size is the
+    largest and stride the average, rounded; `box` with the network's input size remains exact.
     """
 
     size: int | tuple[int, int]
     stride: int | tuple[int, int]
     start: int | tuple[int, int]
     input_size: int | None = field(default=None, repr=False, compare=False)
-    seen: tuple = field(default=(), repr=False, compare=False)
+    spans: tuple = field(default=(), repr=False, compare=False)  # what each unit really sees
 
     def box(
         self, row: int, column: int, input_size: int | None = None
@@ -54,8 +53,8 @@ class ReceptiveField:
         size, stride, start = (pair(v)[axis] for v in (self.size, self.stride, self.start))
         if input_size is None:
             return start + unit * stride, start + unit * stride + size
-        if self.seen and input_size == self.input_size:
-            first, stop = self.seen[axis]
+        if self.spans and input_size == self.input_size:
+            first, stop = self.spans[axis]
             if not 0 <= unit < len(first):
                 raise IndexError(f"no unit {unit}: the layer has {len(first)} along this side")
             return min(first[unit], stop[unit]), stop[unit]
@@ -115,11 +114,15 @@ class Axis:
 
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-# What leaves every position where it is. Batch normalisation does so in evaluation mode only.
+# What leaves every position where it is.
 POINTWISE_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish),
     *(nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softplus, nn.Softmax2d, nn.Identity),
-    *(nn.Dropout, nn.Dropout2d, nn.BatchNorm2d, nn.LocalResponseNorm),
+    *(nn.Dropout, nn.Dropout2d, nn.LocalResponseNorm),
+)
+NORMALISATIONS = (
+    *(nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d),
+    *(nn.GroupNorm, nn.LayerNorm, nn.RMSNorm),
 )
 POINTWISE_FUNCTIONS = frozenset(
     "relu relu6 sigmoid tanh silu gelu hardswish dropout add sub mul truediv neg abs clamp cat "
@@ -147,18 +150,33 @@ def follow(
         return None
     counts = shape[-2:]
     if isinstance(operation, WINDOWS) and getattr(operation, "padding_mode", "zeros") == "zeros":
-        parts = zip(*(pair(part) for part in _window(operation)))
+        parts = zip(*(pair(part) for part in window(operation)))
         return tuple(axis.windows(n, *part) for axis, n, part in zip(merged, counts, parts))
     if isinstance(operation, ADAPTIVE):
         return tuple(axis.adaptive(n) for axis, n in zip(merged, counts))
-    stays = isinstance(operation, POINTWISE_MODULES) or operation in POINTWISE_FUNCTIONS
-    if stays and counts == tuple(len(axis.first) for axis in merged):
+    if counts != tuple(len(axis.first) for axis in merged):
+        return None
+    if isinstance(operation, NORMALISATIONS):
+        together = zip(merged, _mixes(operation))
+        return tuple(axis.union(axis.adaptive(1)) if mixed else axis for axis, mixed in together)
+    if isinstance(operation, POINTWISE_MODULES) or operation in POINTWISE_FUNCTIONS:
         return tuple(merged)
     return None
 
 
-def _window(module: nn.Module) -> tuple:
-    """Kernel, stride, padding and dilation of a convolution or pooling, each number or pair."""
+def _mixes(normalisation: nn.Module) -> tuple[bool, bool]:
+    """Whether all rows, and all columns, of a map are normalised by common statistics."""
+    if getattr(normalisation, "running_mean", None) is not None:  # those of the training
+        return False, False
+    axes = getattr(normalisation, "normalized_shape", (0, 0))  # the last ones
+    return len(axes) > 1, True
+
+
+def window(module: nn.Module) -> tuple:
+    """Kernel, stride, padding and dilation of a convolution or pooling, each number or pair.
+
+    Of "same" padding the part at the top and left.
+    """
     dilation = pair(getattr(module, "dilation", 1))
     padding = module.padding
     if isinstance(padding, str):
@@ -171,7 +189,7 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
-def plain(values: tuple[int, int]) -> int | tuple[int, int]:
+def compact(values: tuple[int, int]) -> int | tuple[int, int]:
     """(3, 3) -> 3, as torch and people write it; (1, 7) stays."""
     return values[0] if values[0] == values[1] else tuple(values)
 
@@ -189,8 +207,12 @@ POOLING = {
 
 
 @dataclass(eq=False)
-class Step:
-    """One operation: its module (or function name), its output shape, the fields of its units."""
+class Call:
+    """One operation of a forward pass: its module, or the name of a function that has none.
+
+    `shape` is that of its output without the batch dimension, `fields` those of its units, None
+    where they cannot be told.
+    """
 
     operation: nn.Module | str
     shape: tuple[int, ...]
@@ -198,61 +220,63 @@ class Step:
     name: str = ""
 
 
-def trace(network: Network) -> tuple[list[Step], dict[str, Step]]:
-    """The steps of a forward pass in order, and where to find them by name.
+def trace(network: Network) -> tuple[list[Call], dict[str, Call]]:
+    """The operations of a forward pass in order, and where to find them by name.
 
-    Names are dotted module names, also those of containers (their last step), `name#1`,
+    Names are dotted module names, also those of containers (their last operation), `name#1`,
     `name#2` for the calls of a module that runs several times (the bare name is the last),
     and `scope.add()` for functions. The network itself is neither run nor touched.
     Raises ValueError if the forward pass depends on values.
     """
     size, tracer = network.input_size, _Tracer()
+    weights = (w for w in network.module.parameters() if w.is_floating_point())
+    precision = next(weights, torch.zeros(1)).dtype
+    picture = torch.zeros(1, network.channels, size, size, dtype=precision, device="meta")
     try:
         with torch.no_grad(), torch.device("meta"):
             module = _without_values(network.module)
             graph = tracer.trace(module)
-            ShapeProp(fx.GraphModule(module, graph)).propagate(torch.zeros(1, 3, size, size))
+            _Shapes(fx.GraphModule(module, graph)).run(picture)
     except Exception as error:
-        raise ValueError(
-            f"the forward pass of {network.name} cannot be followed: {error}"
-        ) from error
+        reason = str(error).partition("\n")[0]  # what follows is written by and for torch.fx
+        message = f"the forward pass of {network.name} cannot be followed: {reason}"
+        raise ValueError(message) from error
 
-    calls, steps = tracer.calls, {}
+    nodes, calls = tracer.nodes, {}
     for node in graph.nodes:
-        shape = _shape(node)
-        if shape is None or node.op in ("get_attr", "output"):
+        if "shape" not in node.meta or node.op in ("get_attr", "output"):
             continue
-        operation, fields = node.op, None
+        operation, shape, fields = node.op, node.meta["shape"], None
         if node.op == "call_module":
             operation = module.get_submodule(node.target)
         elif node.op != "placeholder":
             operation = getattr(node.target, "__name__", node.target).strip("_")
             scope = [path for path, _ in node.meta.get("nn_module_stack", {}).values()][-1:]
-            calls.setdefault(".".join([*scope, f"{operation}()"]), []).append(node)
+            nodes.setdefault(".".join([*scope, f"{operation}()"]), []).append(node)
             if operation in POOLING:
                 operation = POOLING[operation](*node.args[1:], **node.kwargs)
-        sources = [steps[source].fields for source in node.all_input_nodes if source in steps]
+        sources = [calls[source].fields for source in node.all_input_nodes if source in calls]
         if node.op == "placeholder":
             pixels = np.arange(size)
             fields = (Axis(1, 1, 0, pixels, pixels + 1),) * 2
         elif sources and None not in sources:
             fields = follow(operation, shape, sources)
-        steps[node] = Step(operation, shape[1:], fields)
+        calls[node] = Call(operation, shape[1:], fields)
 
     places = {}
-    for name, nodes in calls.items():
-        for number, node in enumerate(nodes, start=1):
-            numbered = f"{name}#{number}" if len(nodes) > 1 else name
-            places[name] = places[numbered] = steps[node]
+    for name, ends in nodes.items():
+        for number, node in enumerate(ends, start=1):
+            numbered = f"{name}#{number}" if len(ends) > 1 else name
+            places[name] = places[numbered] = calls[node]
             if name == node.target or name.endswith("()"):
-                steps[node].name = numbered
-    return [step for step in steps.values() if step.name], places
+                calls[node].name = numbered
+    return [call for call in calls.values() if call.name], places
 
 
 def _without_values(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode, without hooks, whose tensors have shapes but hold no numbers."""
     parts = list(module.modules())
-    loose = [v for part in parts for v in vars(part).values() if isinstance(v, torch.Tensor)]
+    loose = [v for part in parts for v in vars(part).values() if isinstance(v, Tensor)]
     known = {id(t): t.to("meta") for t in [*module.buffers(), *loose]}
     known |= {id(p): nn.Parameter(p.to("meta"), p.requires_grad) for p in module.parameters()}
     bare = copy.deepcopy(module, known)
@@ -264,22 +288,26 @@ def _without_values(module: nn.Module) -> nn.Module:
 
 
 class _Tracer(fx.Tracer):
-    """Notes in `calls` the node in which each call of a module ends, containers included."""
+    """Notes in `nodes` where each call of a module ends, containers included."""
 
     def __init__(self):
         super().__init__()
-        self.calls: dict[str, list[fx.Node]] = {}
+        self.nodes: dict[str, list[fx.Node]] = {}
 
     def call_module(self, module, forward, args, kwargs):
         result = super().call_module(module, forward, args, kwargs)
         if isinstance(result, fx.Proxy):
-            self.calls.setdefault(self.path_of_module(module), []).append(result.node)
+            self.nodes.setdefault(self.path_of_module(module), []).append(result.node)
         return result
 
 
-def _shape(node: fx.Node) -> tuple[int, ...] | None:
-    """Shape of a result, of the first if there are several, None if it is no tensor."""
-    result = node.meta.get("tensor_meta")
-    while isinstance(result, (tuple, list)) and not hasattr(result, "shape"):
-        result = result[0] if result else None
-    return getattr(result, "shape", None) and tuple(result.shape)
+class _Shapes(fx.Interpreter):
+    """Notes the shape of each result that is a tensor, of the first if there are several."""
+
+    def run_node(self, node):
+        result = first = super().run_node(node)
+        while isinstance(first, tuple | list) and first:
+            first = first[0]
+        if isinstance(first, Tensor):
+            node.meta["shape"] = tuple(first.shape)
+        return result
