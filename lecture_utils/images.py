@@ -186,16 +186,17 @@ def open_photo(source: str | Path | bytes | BinaryIO) -> Image.Image:
                 image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode at a lower size
                 image.thumbnail((KEPT_SIDE, KEPT_SIDE))
                 return _rgb(ImageOps.exif_transpose(image))
+    except PhotoError:
+        raise
     except FileNotFoundError as error:
         raise PhotoError(f"there is no file {file}") from error
     except UnidentifiedImageError as error:
-        raise PhotoError(
-            f"{name} is no picture in a format Pillow knows, or a part of one"
-        ) from error
+        raise PhotoError(f"{name} is no picture in a format Pillow knows") from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"{name} has too many pixels: reduce it first") from error
-    except (OSError, SyntaxError, EOFError) as error:
-        raise PhotoError(f"{name} is damaged or unreadable ({error})") from error
+    except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:
+        reason = str(error).strip()
+        raise PhotoError(f"{name} is damaged or unreadable ({reason})") from error
 
 
 def _file(source: object) -> tuple[Path | BinaryIO, str]:

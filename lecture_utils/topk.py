@@ -185,7 +185,7 @@ def selectivity(scan: LayerScan) -> np.ndarray:
         return (best - others) / (best + others)
 
 
-def on_object(masks: np.ndarray, field: ReceptiveField, ranking: Ranking) -> np.ndarray:
+def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking) -> np.ndarray:
     """How far the places of the largest responses lie on the object, 0..1, [units, k].
 
     Of the receptive field only the middle counts, one stride wide: deep units see nearly the whole
@@ -195,11 +195,13 @@ def on_object(masks: np.ndarray, field: ReceptiveField, ranking: Ranking) -> np.
         masks: uint8 [N, H, W], as `views` gives them.
 
     Raises:
-        ValueError: for a layer without positions.
+        ValueError: for a layer without positions, or without masks.
     """
     size, stride, start = np.array([pair(v) for v in (field.size, field.stride, field.start)])
     if not stride.all():
         raise ValueError("the units of this layer have no place in the picture")
+    if masks is None:
+        raise ValueError("these pictures have no masks of the object")
     places = np.stack([ranking.rows, ranking.columns], -1).reshape(-1, 2)
     corners = start + (size - stride) // 2 + places * stride
     corners = corners.clip(0, np.subtract(masks.shape[1:], 1))
