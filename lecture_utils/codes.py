@@ -2,13 +2,12 @@
 
 A code is the list of numbers by which a layer describes one picture. `of` computes codes,
 `neighbours` finds the most similar ones, `embed` draws all of them as points of a plane, and
-`faithfulness` says how far such a map can be trusted. `Atlas` holds the maps of one network.
+`faithfulness` says how far such a map can be trusted. `Atlas` remembers all this of one network.
 """
 
-import io
 import math
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,17 +15,18 @@ import torch.nn.functional as F
 from scipy.linalg import orthogonal_procrustes
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
-from torch import Tensor, nn
+from sklearn.metrics import confusion_matrix
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
-from lecture_utils import images, layers, models, store
-from lecture_utils.models import Network
+from lecture_utils import images, layers, store
 from lecture_utils.methods.tsne import descend, similarities, squared_distances
+from lecture_utils.models import Network
 
 LARGEST = 10_000  # numbers in a code; feature maps with more are averaged over a coarser grid
 FRAMES = (0, 25, 50, 75, 100, 150, 200, 250, 275, 300, 350, 400, 500, 600, 750)  # iterations shown
-MAPS = models.WEIGHTS / "mini_alexnet" / "maps.npz"  # made by data/recipe/maps.py
-VERSION = 1  # part of every cache key: raise it when results change
 
 
 # --- codes --------------------------------------------------------------------------------------
@@ -52,50 +52,76 @@ def depths(network: Network) -> list[str]:
 
 
 def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
-    """The code of each picture in one layer; computed once, then read from the cache.
+    """The code of each picture in one layer; computed once, then remembered.
 
     Args:
         pictures: Picture or PIL images.
-        layer: as `layers.resolve` takes it, or "pixels". Of convolutions and fully connected
-            layers the values behind their ReLU are taken, except of the network's output.
+        layer: as `layers.resolve` takes it, or "pixels". Where a ReLU follows the layer directly,
+            the values behind it are taken, for no later layer sees others; elsewhere (a batch
+            normalisation or a sum lies between, or the activation is another) the layer's own.
 
     Returns:
         float32 [pictures, numbers]. Feature maps with more than 10,000 numbers, and pixels, are
         averaged over the finest square grid that has fewer. Raises layers.UnknownLayer.
     """
     place = "pixels" if layer == "pixels" else layers.resolve(network, layer)
-    key = f"codes {VERSION} {network.fingerprint()} {images.fingerprint(pictures)} {place}"
-    kept = store.load(key)
-    if kept is None:
-        shorten = _shorten(network, place)
+
+    def make() -> np.ndarray:
         rows, count = [], math.ceil(len(pictures) / 50)
-        batches = tqdm(network.batches(pictures), f"codes, {layer}", count, leave=False)
-        for batch in batches:
+        for batch in tqdm(network.batches(pictures), f"codes, {layer}", count, leave=False):
             if place == "pixels":
-                rows.append(shorten(batch))
-            else:
-                rows.append(layers.record(network, batch, place, keep=shorten)[place])
+                rows.append(_shortened(batch))
+                continue
+            if not rows:
+                rectified = _is_rectified(network, place, batch[:1])
+            keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
+            rows.append(layers.record(network, batch, place, keep)[place])
         if not rows:
             raise ValueError("there are no pictures")
-        kept = {"codes": torch.cat(rows).numpy()}
-        store.save(key, kept)
-    return kept["codes"]
+        return torch.cat(rows).numpy()
+
+    return store.kept(("codes 1", network.fingerprint(), images.fingerprint(pictures), place), make)
 
 
-def _shorten(network: Network, place: str) -> Callable[[Tensor], Tensor]:
-    """What turns the values of one layer [B, ...] into codes [B, numbers]."""
-    weighted = [m for m in network.module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hidden = {id(module) for module in weighted[:-1]}
-    rectified = place != "pixels" and id(network.module.get_submodule(place)) in hidden
+def _shortened(values: Tensor) -> Tensor:
+    """The values of one layer [B, ...] as codes [B, numbers]."""
+    values = values.float()
+    if values.ndim == 4 and values[0].numel() > LARGEST:
+        side = math.isqrt(LARGEST // values.shape[1])
+        values = F.adaptive_avg_pool2d(values, max(side, 1))
+    return values.flatten(1)
 
-    def shorten(values: Tensor) -> Tensor:
-        values = values.clamp(min=0) if rectified else values
-        if values.ndim == 4 and values[0].numel() > LARGEST:
-            side = math.isqrt(LARGEST // values.shape[1])
-            values = F.adaptive_avg_pool2d(values, max(side, 1))
-        return values.flatten(1)
 
-    return shorten
+def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
+    """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
+    name, _, wanted = place.partition("#")
+    readers = _Readers()
+
+    def watch(_module, _inputs, output) -> None:
+        readers.calls += 1
+        if not wanted or readers.calls == int(wanted):
+            readers.read, readers.names = output, []
+
+    hook = network.module.get_submodule(name).register_forward_hook(watch)
+    try:
+        with readers:
+            network(batch)
+    finally:
+        hook.remove()
+    return readers.names[:1] == ["relu_"] or set(readers.names) == {"relu"}
+
+
+class _Readers(TorchDispatchMode):
+    """Notes the names of all operations that take the tensor `read`, in their order."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.names, self.calls = None, [], 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if any(value is self.read for value in tree_leaves((args, kwargs)) if value is not None):
+            self.names.append(operation.overloadpacket.__name__)
+        return operation(*args, **(kwargs or {}))
 
 
 # --- neighbours ---------------------------------------------------------------------------------
@@ -109,29 +135,42 @@ def neighbours(codes: np.ndarray, k: int = 10, queries: np.ndarray | None = None
         queries: [m, numbers]; None takes the codes themselves, none being its own neighbour.
 
     Returns:
-        int [m, k], nearest first. Raises ValueError if there are fewer than k others.
+        int [m, k], nearest first. ValueError if there are fewer than k others.
     """
-    distances = squared_distances(codes if queries is None else queries, codes)
+    others = len(codes) - (queries is None)
+    if k not in range(1, others + 1):
+        raise ValueError(f"k is a whole number from 1 to {others}, the other pictures; not {k}")
+    rows = _rows(codes)
+    asking = rows if queries is None else _rows(queries)
+    if asking.shape[1] != rows.shape[1]:
+        raise ValueError(f"queries of {asking.shape[1]} numbers for codes of {rows.shape[1]}")
+    distances = squared_distances(asking, rows)
     if queries is None:
         np.fill_diagonal(distances, np.inf)
-    others = len(codes) - (queries is None)
-    if not 1 <= k <= others:
-        raise ValueError(f"k = {k} neighbours asked for, but there are {others} other pictures")
-    return distances.argsort(axis=1, kind="stable")[:, :k]
+    return distances.argsort(axis=1, kind="stable")[:, : int(k)]
+
+
+def _rows(codes: np.ndarray) -> np.ndarray:
+    """Codes, if they are rows of finite numbers; ValueError if not."""
+    if np.ndim(codes) != 2:
+        raise ValueError(f"codes are rows, [pictures, numbers]; these are {np.shape(codes)}")
+    if not np.isfinite(codes).all():
+        raise ValueError("some codes hold values that are not finite (NaN or infinite)")
+    return np.asarray(codes)
 
 
 def same_class(near: np.ndarray, labels: Sequence[str], k: int) -> float:
     """Share of the first k of `near`, int [n, k or more], that have the label of the query."""
+    if not 1 <= k <= near.shape[1]:
+        raise ValueError(f"k = {k}, but {near.shape[1]} neighbours of each picture are given")
     labels = np.asarray(labels)
     return float((labels[near[:, :k]] == labels[:, None]).mean())
 
 
 def mixing(near: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """Share of the neighbours of class i that are of class j, [classes, classes]; sorted labels."""
-    names, number = np.unique(labels, return_inverse=True)
-    pairs = np.zeros((len(names), len(names)))
-    np.add.at(pairs, (number[:, None], number[near]), 1)
-    return pairs / pairs.sum(1, keepdims=True)
+    queries = np.repeat(labels, near.shape[1])
+    return confusion_matrix(queries, np.asarray(labels)[near].ravel(), normalize="true")
 
 
 # --- maps ---------------------------------------------------------------------------------------
@@ -148,7 +187,7 @@ def embed(
 
     Args:
         method: "tsne" (van der Maaten & Hinton 2008) or "pca", the two main directions.
-        perplexity: of t-SNE: about how many neighbours each point minds; below n - 1.
+        perplexity: of t-SNE: about how many neighbours each point minds; from 1 to below n - 1.
         seed: t-SNE starts at tiny random positions; None starts at the PCA, shrunk.
         frames: iterations of t-SNE to keep; it ends with the last of them.
 
@@ -157,18 +196,18 @@ def embed(
     """
     if method not in ("tsne", "pca"):
         raise ValueError(f'no method {method!r}; there are "tsne" and "pca"')
-    if len(codes) < 4:
-        raise ValueError(f"a map needs at least 4 pictures; there are {len(codes)}")
-    if method == "tsne" and not 1 <= perplexity < len(codes) - 1:
-        most = len(codes) - 1
-        raise ValueError(f"with {len(codes)} pictures the perplexity lies in 1 ... {most}")
+    codes, n = _rows(codes), len(codes)
+    if n < 4:
+        raise ValueError(f"a map needs at least 4 pictures; there are {n}")
+    if method == "tsne" and not 1 <= perplexity < n - 1:
+        raise ValueError(f"with {n} pictures the perplexity is at least 1 and below {n - 1}")
     if method == "pca" or seed is None:
         flat = PCA(2, random_state=0).fit_transform(codes)
         if method == "pca":
             return flat.astype(np.float32)
         start = flat / max(flat[:, 0].std(), 1e-12) * 1e-4
     else:
-        start = np.random.default_rng(seed).normal(0, 1e-4, (len(codes), 2))
+        start = np.random.default_rng(seed).normal(0, 1e-4, (n, 2))
     maps = descend(similarities(codes, perplexity), start, frames)
     return maps[0] if len(maps) == 1 else maps
 
@@ -223,34 +262,21 @@ def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[fl
 # --- an atlas -----------------------------------------------------------------------------------
 
 
-@cache
-def _stored() -> dict[str, np.ndarray]:
-    """Maps and neighbours that the recipe made of the course's networks; empty if unreadable."""
-    try:
-        with np.load(io.BytesIO(store.read(MAPS)), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError):
-        return {}
-
-
+@dataclass(frozen=True)
 class Atlas:
-    """Neighbours and maps of one network's codes of some pictures.
+    """Neighbours and maps of one network's codes of some pictures, remembered.
 
-    They are stored with the course for its own networks and the whole gallery. For any other
-    network or pictures they are computed when asked for, and kept in the cache.
-
-    Attributes:
-        network, pictures: as given; layer: the last hidden layer, taken where none is named.
-        stored: whether the course has maps of just this network and these pictures.
-        used: everything asked for so far, by its key.
+    Those that lecture 3 shows of the course's own networks and the whole gallery come with the
+    course. All others are computed when they are asked for.
     """
 
-    def __init__(self, network: Network, pictures: Sequence):
-        self.network, self.pictures = network, pictures
-        self.layer = depths(network)[-1]
-        self.key = f"{VERSION} {network.fingerprint()} {images.fingerprint(pictures)}"
-        self.stored = any(name.startswith(self.key) for name in _stored())
-        self.used: dict[str, np.ndarray] = {}
+    network: Network
+    pictures: Sequence
+
+    @property
+    def layer(self) -> str:
+        """The last hidden layer, taken where none is named."""
+        return depths(self.network)[-1]
 
     def codes(self, layer: str | None = None) -> np.ndarray:
         """The codes of all pictures in one layer, as `of`."""
@@ -258,31 +284,32 @@ class Atlas:
 
     def neighbours(self, layer: str | None = None, k: int = 10) -> np.ndarray:
         """The nearest pictures of each by the codes of one layer, int [pictures, k]."""
-        name = f"{layer or self.layer}, {k} neighbours"
         kind = np.min_scalar_type(len(self.pictures))
-        return self._kept(name, kind, lambda: neighbours(self.codes(layer), k)).astype(int)
+        key = self._key("neighbours 1", layer, k)
+        return store.kept(key, lambda: neighbours(self.codes(layer), k).astype(kind)).astype(int)
 
     def map(
         self, layer: str | None = None, perplexity: float = 30, seed: int | None = None
     ) -> np.ndarray:
         """The t-SNE map of one layer's codes, float32 [pictures, 2]; arguments as in `embed`."""
-        name = f"{layer or self.layer}, perplexity {perplexity}, seed {seed}"
-        make = partial(embed, perplexity=perplexity, seed=seed)
-        return self._kept(name, np.float16, lambda: make(self.codes(layer))).astype(np.float32)
+        return self._embedded(layer, perplexity, seed, FRAMES[-1:])
 
     def film(self) -> np.ndarray:
         """t-SNE of the last hidden layer while it works, float32 [len(FRAMES), pictures, 2]."""
-        name, make = f"{self.layer}, film", partial(embed, frames=FRAMES)
-        return self._kept(name, np.float16, lambda: make(self.codes())).astype(np.float32)
+        return self._embedded(None, 30, None, FRAMES)
 
-    def _kept(self, name: str, kind: type, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """What is stored or cached under a name, or else is made now and cached."""
-        key = f"{self.key} {name}"
-        found = _stored().get(key)
-        if found is None:
-            found = (store.load(key) or {}).get("array")
-        if found is None:
-            found = make().astype(kind)
-            store.save(key, {"array": found})
-        self.used[key] = found
-        return found
+    def _embedded(
+        self, layer: str | None, perplexity: float, seed: int | None, frames: tuple[int, ...]
+    ) -> np.ndarray:
+        def make() -> np.ndarray:
+            points = embed(self.codes(layer), "tsne", perplexity, seed, frames)
+            return points.astype(np.float16)
+
+        start = "PCA" if seed is None else seed
+        key = self._key("map 1", layer, perplexity, start, frames)
+        return store.kept(key, make).astype(np.float32)
+
+    def _key(self, asked: str, layer: str | None, *settings) -> tuple:
+        """Taken when something is asked for: the network may have been changed since before."""
+        prints = self.network.fingerprint(), images.fingerprint(self.pictures)
+        return asked, *prints, layer or self.layer, *settings

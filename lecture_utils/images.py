@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lecture_utils import store
@@ -31,8 +33,14 @@ CLASSES = (
 )
 MINIATURES = store.DATA / "miniatures"
 PER_CLASS = 100
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".heic", ".heif", ".avif"),
+)
 LARGEST_PHOTO = 150e6  # pixels; more would fill the memory of a small laptop
 KEPT_SIDE = 2048  # pixels; larger photos are reduced, no network here sees more
+
+pillow_heif.register_heif_opener()  # lets Pillow open HEIC, what telephones write
 
 
 class PhotoError(ValueError):
@@ -131,9 +139,10 @@ def fingerprint(pictures: Sequence) -> str | None:
     them: a file that was altered cannot be read.
     """
     if not isinstance(pictures, Gallery):
-        shown = (getattr(p, "image", p) for p in pictures)
-        told = ((getattr(p, "label", None), getattr(p, "mask", None)) for p in pictures)
-        return fingerprints.of(list(shown), list(told))
+        shown = [getattr(p, "image", p) for p in pictures]
+        clear = [getattr(image, "info", {}).get("transparency") for image in shown]
+        told = [(getattr(p, "label", None), getattr(p, "mask", None)) for p in pictures]
+        return fingerprints.of(shown, clear, told)
     contents = []
     for label, path in pictures.entries:
         if path.is_relative_to(MINIATURES):
@@ -146,47 +155,67 @@ def fingerprint(pictures: Sequence) -> str | None:
 
 def folder(path: str | Path) -> Gallery:
     """All photos of one folder, without labels; for the lectures' "own pictures" cells."""
-    suffixes = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     path = Path(path)
     if not path.is_dir():
         raise PhotoError(f"{path} is no folder")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise PhotoError(f"no photos in {path}; looked for {', '.join(sorted(suffixes))}")
+        raise PhotoError(f"no photos in {path}; looked for {', '.join(SUFFIXES)}")
     return Gallery([("", file) for file in files])
 
 
-def open_photo(source: str | Path) -> Image.Image:
+def open_photo(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """Open a photo of one's own as an RGB image, turned upright, at most 2,048 px a side.
 
     The first frame of an animation; transparency on white; 16 bits and floats scaled to 8.
 
+    Args:
+        source: a file's name, its bytes, or a file opened for reading bytes.
+
     Raises:
         PhotoError: says in one sentence why the file cannot be used.
     """
+    file, name = _file(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                width, height = image.size
+                if width * height > LARGEST_PHOTO:
+                    raise PhotoError(f"{name} has {width}×{height} pixels: reduce it first")
+                image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode at a lower size
+                image.thumbnail((KEPT_SIDE, KEPT_SIDE))
+                return _rgb(ImageOps.exif_transpose(image))
+    except PhotoError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotoError(f"there is no file {file}") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} is no picture in a format Pillow knows") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{name} has too many pixels: reduce it first") from error
+    except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:
+        reason = str(error).strip()
+        raise PhotoError(f"{name} is damaged or unreadable ({reason})") from error
+
+
+def _file(source: object) -> tuple[Path | BinaryIO, str]:
+    """What Pillow can open, and what to call it."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source), "this file"
+    if hasattr(source, "read") and not isinstance(source, io.TextIOBase):
+        return source, "this file"
+    if not isinstance(source, str | Path) or source == "":
+        empty = source is None or isinstance(source, str)
+        given = "nothing" if empty else type(source).__name__
+        known = "a file's name, its bytes or a file opened with 'rb'"
+        raise PhotoError(f"a photo is {known}, not {given}")
     if str(source).startswith(("http:", "https:")):
         raise PhotoError(f"{source} is a web address: save the picture to a file first")
     path = Path(source)
     if path.is_dir():
         raise PhotoError(f"{path} is a folder: name one file in it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > LARGEST_PHOTO:
-                    raise PhotoError(f"{path.name} has {width}×{height} pixels: reduce it first")
-                image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode at a lower size
-                image.thumbnail((KEPT_SIDE, KEPT_SIDE))
-                return _rgb(ImageOps.exif_transpose(image))
-    except FileNotFoundError as error:
-        raise PhotoError(f"there is no file {path}") from error
-    except UnidentifiedImageError as error:
-        raise PhotoError(f"{path.name} is no picture in a format Pillow knows") from error
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"{path.name} has too many pixels: reduce it first") from error
-    except (OSError, SyntaxError, EOFError) as error:
-        raise PhotoError(f"{path.name} is damaged or unreadable ({error})") from error
+    return path, path.name
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -2,88 +2,26 @@
 
 `scan` reads the pictures once. Of each picture it keeps, for every unit, one response: the largest
 value in the unit's feature map (one maximum per picture, as Zeiler & Fergus 2014, fig. 2). What is
-kept does not grow with the number of pictures.
+kept does not grow with the number of pictures. `patches` cuts out what a unit saw; `purity`,
+`selectivity` and `on_object` measure what one is tempted to believe about it.
 """
 
 import functools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from lecture_utils import images, layers, store
+from lecture_utils.methods.receptive_fields import ReceptiveField, pair
+from lecture_utils.methods.scans import BINS, SAMPLE, LayerScan, Ranking, merged, of_batch
 from lecture_utils.models import Network
 
-BINS = 128  # of a histogram, half of them above zero
-SAMPLE = 200  # pictures kept whatever their responses are
-TINY = 2.0**-40  # the narrowest histogram reaches from -TINY to TINY
 PIXELS = 50 * 160**2  # of one batch: larger pictures come in smaller batches
-VERSION = 1  # part of the cache key: raise it when results change
-
-
-class Ranking(NamedTuple):
-    """Pictures in an order of their own for each unit; four arrays [units, pictures kept].
-
-    `values` are what the order follows. `rows` and `columns` say where in the unit's feature map
-    the largest response lies, also where the order follows something else.
-    """
-
-    pictures: np.ndarray
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-
-
-@dataclass(frozen=True)
-class LayerScan:
-    """What one layer answered to all pictures.
-
-    Attributes:
-        units: number of units; columns behind them, if any, are the random directions asked for.
-        seen: number of pictures; fewer than there are if the scan was interrupted.
-        strongest, weakest: ranked by response, best first, worst first; ties by picture number.
-        fullest: ranked by the mean of the rectified feature map instead of its maximum.
-        sample: pictures spread evenly over all, the same for each unit, in no order.
-        counts: histogram of the responses, int [units, BINS]; see `edges`.
-        limits: half the width of each histogram, [units].
-        classes, class_counts: the labels met, and how often.
-        class_sums: sum of the rectified responses to each class, [classes, units].
-    """
-
-    units: int
-    seen: int
-    strongest: Ranking
-    weakest: Ranking
-    fullest: Ranking
-    sample: Ranking
-    counts: np.ndarray
-    limits: np.ndarray
-    classes: np.ndarray
-    class_counts: np.ndarray
-    class_sums: np.ndarray
-
-    def edges(self, unit: int) -> np.ndarray:
-        """Bounds of the histogram's bins, [BINS + 1]; one is 0. A bin owns its upper bound."""
-        return np.linspace(-1, 1, BINS + 1) * self.limits[unit]
-
-    def firing(self) -> np.ndarray:
-        """Share of the pictures to which each unit responds above zero, [units]."""
-        return self.counts[:, BINS // 2 :].sum(1) / self.seen
-
-    def profile(self) -> np.ndarray:
-        """Mean rectified response to each class, [classes, units]."""
-        return self.class_sums / self.class_counts[:, None]
-
-    def middle(self, k: int = 9) -> Ranking:
-        """The k pictures in the middle of the sample, by response, [units, k]."""
-        ranking = _ranked([self.sample], -self.sample.values, SAMPLE)
-        start = max(0, (ranking.values.shape[1] - k) // 2)
-        return Ranking(*(part[:, start : start + k] for part in ranking))
 
 
 def scan(
@@ -104,50 +42,47 @@ def scan(
             2014, section 3). They stand behind the units in every array.
 
     Returns:
-        {name as asked: LayerScan}. Interrupted from the keyboard, what was seen so far. Results
-        for a sequence of pictures are kept in the cache of `store`; those of a generator are not.
+        {name as asked: LayerScan}. Interrupted from the keyboard, what was read so far. Whole
+        scans of a sequence of pictures are remembered; those of a generator are not.
 
     Raises:
         UnknownLayer; ValueError if there are no pictures or a layer gives something else.
     """
     names = [layer] if isinstance(layer, str) else list(layer)
-    key = None
-    if isinstance(pictures, Sequence):
-        given = getattr(pictures, "labels", None) or [getattr(p, "label", "") for p in pictures]
-        settings = f"{names} {k} {directions} {BINS} {SAMPLE} {given}"
-        key = f"topk {VERSION} {network.fingerprint()} {images.fingerprint(pictures)} {settings}"
-        if kept := store.load(key):
-            return {name: _unpack(kept, name) for name in names}
-    scans: dict[str, LayerScan] = {}
-    labels: deque[str] = deque()
+    if k < 1:
+        raise ValueError(f"k = {k}: a ranking keeps at least one picture")
+    shown = images.fingerprint(pictures) if isinstance(pictures, Sequence) else None
+    settings = tuple(names), k, directions, BINS, SAMPLE
     keep = functools.partial(_summary, directions=directions)
-    size = max(1, PIXELS // network.input_size**2)
-    total = len(pictures) if hasattr(pictures, "__len__") else None
-    seen = 0
-    try:
-        with tqdm(total=total, unit="picture", leave=False) as bar:
+    scans: dict[str, LayerScan] = {}
+
+    def read() -> dict[str, LayerScan]:
+        labels: deque[str] = deque()
+        done = 0
+        size = max(1, PIXELS // network.input_size**2)
+        count = len(pictures) if hasattr(pictures, "__len__") else None
+        with tqdm(total=count, unit="picture", leave=False) as bar:
             for batch in network.batches(_noting(pictures, labels), size):
                 summaries = layers.record(network, batch, names, keep)
                 known = [labels.popleft() for _ in batch]
-                fresh = {
-                    name: _of_batch(summary.numpy(), known, seen, directions)
+                new = {
+                    name: of_batch(summary.numpy(), known, done, directions)
                     for name, summary in summaries.items()
                 }
-                # one assignment, so that an interruption never leaves half a batch behind
-                scans = {name: _merged(scans.get(name), new, k) for name, new in fresh.items()}
-                seen += len(batch)
+                # all layers at once, so that an interruption never leaves half a batch behind
+                scans.update({name: merged(scans.get(name), new[name], k) for name in new})
+                done += len(batch)
                 bar.update(len(batch))
-    except KeyboardInterrupt:
+        if not scans:
+            raise ValueError("there is nothing to scan: no pictures, or no layer named")
+        return scans
+
+    try:
+        return store.kept(("topk 1", network.fingerprint(), shown, *settings), read)
+    except KeyboardInterrupt:  # it went through `kept`, so that half a scan is never remembered
         if not scans:
             raise
         return scans
-    if not scans:
-        raise ValueError("there is nothing to scan: no pictures, or no layer named")
-    if key:
-        store.save(
-            key, {part: array for name in names for part, array in _packed(scans[name], name)}
-        )
-    return scans
 
 
 def _noting(pictures: Iterable, labels: deque[str]) -> Iterator:
@@ -163,10 +98,8 @@ def _summary(maps: Tensor, directions: int) -> Tensor:
     if maps.ndim != 4:
         raise ValueError(f"a layer to scan gives [B, C] or [B, C, H, W], this one {maps.shape}")
     if directions:
-        along = torch.einsum(
-            "dc,bchw->bdhw", random_directions(maps.shape[1], directions), maps.relu()
-        )
-        maps = torch.cat([maps, along], 1)
+        vectors = random_directions(maps.shape[1], directions).to(maps.dtype)
+        maps = torch.cat([maps, torch.einsum("dc,bchw->bdhw", vectors, maps.relu())], 1)
     peak, place = maps.flatten(2).max(-1)  # the first of equal values
     mean = maps.relu_().mean((2, 3))  # `record` hands over a copy: it may be overwritten
     width = maps.shape[3]
@@ -179,104 +112,117 @@ def random_directions(width: int, count: int) -> Tensor:
     return vectors / vectors.norm(dim=1, keepdim=True)
 
 
-# --- one batch, and how two scans become one ----------------------------------------------------
+# --- what a unit saw ----------------------------------------------------------------------------
 
 
-def _of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int) -> LayerScan:
-    """The scan of one batch, its rankings not yet in order."""
-    peaks, rows, columns, means = summary.transpose(1, 2, 0)
-    if not np.isfinite(peaks).all():
-        raise ValueError("the network gives values that are not finite")
-    numbers = np.broadcast_to(np.arange(first, first + len(labels)), peaks.shape)
-    places = rows.astype(np.int32), columns.astype(np.int32)
-    by_peak = Ranking(numbers, peaks, *places)
-    limits = np.ldexp(1.0, np.frexp(np.maximum(np.abs(peaks).max(1), TINY))[1])
-    bins = np.ceil(peaks / limits[:, None] * (BINS // 2)).astype(int) + BINS // 2 - 1
-    bins += np.arange(len(peaks))[:, None] * BINS
-    classes, members = np.unique(labels, return_inverse=True)
-    belongs = np.eye(len(classes))[:, members]
-    return LayerScan(
-        units=len(peaks) - directions,
-        seen=len(labels),
-        strongest=by_peak,
-        weakest=by_peak,
-        fullest=Ranking(numbers, means, *places),
-        sample=by_peak,
-        counts=np.bincount(bins.ravel(), minlength=len(peaks) * BINS).reshape(-1, BINS),
-        limits=limits,
-        classes=classes,
-        class_counts=belongs.sum(1),
-        class_sums=belongs @ peaks.clip(min=0).T,
-    )
+def views(network: Network, pictures: Iterable) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pictures as the network sees them, scaled and cut, and their object masks the same way.
+
+    Returns:
+        uint8 [N, H, W, 3], and uint8 [N, H, W] or None if a picture has no mask.
+    """
+    shown, masks = [], []
+    for picture in pictures:
+        image, mask = getattr(picture, "image", picture), getattr(picture, "mask", None)
+        shown.append(_view(network, image))
+        if mask is not None:
+            masks.append(_view(network, mask.convert("RGB"))[:, :, 0])
+    if not shown:
+        raise ValueError("there are no pictures")
+    return np.stack(shown), np.stack(masks) if len(masks) == len(shown) else None
 
 
-def _merged(old: LayerScan | None, new: LayerScan, k: int) -> LayerScan:
-    """Both scans as one, in order; the pictures of `new` come after those of `old`."""
-    scans = [new] if old is None else [old, new]
-    rankings = {"sample": _sampled([scan.sample for scan in scans])}
-    for name, sign in (("strongest", -1), ("weakest", 1), ("fullest", -1)):
-        parts = [getattr(scan, name) for scan in scans]
-        rankings[name] = _ranked(parts, sign * np.hstack([part.values for part in parts]), k)
-    if old is None:
-        return replace(new, **rankings)
-    limits = np.maximum(old.limits, new.limits)
-    classes = np.union1d(old.classes, new.classes)
-    class_counts = np.zeros(len(classes))
-    class_sums = np.zeros((len(classes), len(limits)))
-    for part in (old, new):
-        here = np.searchsorted(classes, part.classes)
-        class_counts[here] += part.class_counts
-        class_sums[here] += part.class_sums
-    return LayerScan(
-        units=old.units,
-        seen=old.seen + new.seen,
-        **rankings,
-        counts=_widened(old, limits) + _widened(new, limits),
-        limits=limits,
-        classes=classes,
-        class_counts=class_counts,
-        class_sums=class_sums,
-    )
+def _view(network: Network, image: Image.Image) -> np.ndarray:
+    return (network.to_image(network.preprocess(image)) * 255).round().astype(np.uint8)
 
 
-def _ranked(rankings: list[Ranking], key: np.ndarray, k: int) -> Ranking:
-    """The first k by `key`; a stable sort leaves equal ones in the order of their numbers."""
-    order = np.argsort(key, axis=1, kind="stable")[:, :k]
-    return Ranking(*(np.take_along_axis(np.hstack(part), order, 1) for part in zip(*rankings)))
+def patch(view: np.ndarray, box: tuple[int, int, int, int], outside: int = 255) -> np.ndarray:
+    """Cut (top, left, bottom, right) out of a picture [H, W, 3]; where there is none, `outside`."""
+    rows, columns = np.arange(box[0], box[2]), np.arange(box[1], box[3])
+    height, width = view.shape[:2]
+    cut = view[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
+    cut[(rows < 0) | (rows >= height)] = outside
+    cut[:, (columns < 0) | (columns >= width)] = outside
+    return cut
 
 
-def _sampled(rankings: list[Ranking]) -> Ranking:
-    """Pictures whose number times the golden ratio has the smallest fraction: evenly spread."""
-    numbers = np.hstack([ranking.pictures[0] for ranking in rankings])
-    order = np.argsort(numbers * 0.6180339887498949 % 1, kind="stable")[:SAMPLE]
-    return Ranking(*(np.hstack(part)[:, order] for part in zip(*rankings)))
+def patches(
+    views: np.ndarray, field: ReceptiveField, ranking: Ranking, unit: int
+) -> list[np.ndarray]:
+    """What one unit saw of its pictures, in their order: the patch around each largest response."""
+    pictures, _, rows, columns = (part[unit] for part in ranking)
+    return [patch(views[p], field.box(r, c)) for p, r, c in zip(pictures, rows, columns)]
 
 
-def _widened(part: LayerScan, limits: np.ndarray) -> np.ndarray:
-    """The histogram at larger limits. Limits are powers of two, so bins join in pairs, exactly."""
-    counts, have, quarter = part.counts.copy(), part.limits.copy(), BINS // 4
-    while (narrow := have < limits).any():
-        joined = counts[narrow].reshape(-1, BINS // 2, 2).sum(2)
-        counts[narrow] = np.pad(joined, ((0, 0), (quarter, quarter)))
-        have[narrow] *= 2
-    return counts
+def only(batch: Tensor, box: tuple[int, int, int, int]) -> Tensor:
+    """A batch [B, channels, H, W], all outside the box set to 0, the network's middle grey."""
+    top, left, bottom, right = box
+    kept = torch.zeros_like(batch)
+    kept[:, :, top:bottom, left:right] = batch[:, :, top:bottom, left:right]
+    return kept
 
 
-def _packed(scan: LayerScan, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    for field in fields(scan):
-        value = getattr(scan, field.name)
-        parts = value._asdict() if isinstance(value, Ranking) else {"": np.asarray(value)}
-        yield from ((f"{name}|{field.name}|{part}", array) for part, array in parts.items())
+# --- measures -----------------------------------------------------------------------------------
 
 
-def _unpack(arrays: dict[str, np.ndarray], name: str) -> LayerScan:
-    values = {}
-    for field in fields(LayerScan):
-        if field.type is Ranking:
-            values[field.name] = Ranking(
-                *(arrays[f"{name}|{field.name}|{part}"] for part in Ranking._fields)
-            )
-        else:
-            value = arrays[f"{name}|{field.name}|"]
-            values[field.name] = value if value.ndim else int(value)
-    return LayerScan(**values)
+def purity(pictures: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Share of the commonest label among the pictures of each row, [rows, k] -> [rows]."""
+    _, numbers = np.unique(labels, return_inverse=True)
+    chosen = numbers[pictures]
+    return (chosen[:, :, None] == chosen[:, None]).sum(2).max(1) / pictures.shape[1]
+
+
+def selectivity(scan: LayerScan) -> np.ndarray:
+    """(best class - mean of the others) / (best + mean of the others), [units].
+
+    The index of Morcos et al. 2018 (ICLR): 1 fires for one class only, 0 for all
+    alike. They average a feature map, here its largest response counts. NaN for a unit that never
+    fires, and where there is only one class.
+    """
+    profile = np.sort(scan.profile(), axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        best, others = profile[-1], profile[:-1].sum(0) / (len(profile) - 1)
+        return (best - others) / (best + others)
+
+
+def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking) -> np.ndarray:
+    """How far the places of the largest responses lie on the object, 0..1, [units, k].
+
+    Of the receptive field only the middle counts, one stride wide: deep units see nearly the whole
+    picture, and what the object covers of that says nothing. Compare with `masks.mean()`.
+
+    Args:
+        masks: uint8 [N, H, W], as `views` gives them.
+
+    Raises:
+        ValueError: for a layer without positions, or without masks.
+    """
+    size, stride, start = np.array([pair(v) for v in (field.size, field.stride, field.start)])
+    if not stride.all():
+        raise ValueError("the units of this layer have no place in the picture")
+    if masks is None:
+        raise ValueError("these pictures have no masks of the object")
+    places = np.stack([ranking.rows, ranking.columns], -1).reshape(-1, 2)
+    corners = start + (size - stride) // 2 + places * stride
+    corners = corners.clip(0, np.subtract(masks.shape[1:], 1))
+    shares = [
+        masks[number, top : top + stride[0], left : left + stride[1]].mean() / 255
+        for number, (top, left) in zip(ranking.pictures.flat, corners)
+    ]
+    return np.reshape(shares, ranking.pictures.shape)
+
+
+def along(responses: np.ndarray, direction: np.ndarray, k: int = 9) -> Ranking:
+    """The k pictures that go furthest along one direction of a layer's space, arrays [1, k].
+
+    Args:
+        responses: [N, C] or [N, C, H, W], one layer's answers to all pictures.
+        direction: [C]; a unit of the layer is a direction with a single 1.
+    """
+    maps = np.tensordot(responses.astype(np.float32), direction.astype(np.float32), (1, 0))
+    maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1)))
+    peaks = maps.max((1, 2))
+    order = np.argsort(-peaks, kind="stable")[:k]
+    places = maps[order].reshape(len(order), -1).argmax(1)
+    rows, columns = np.unravel_index(places, maps.shape[1:])
+    return Ranking(*(part[None] for part in (order, peaks[order], rows, columns)))

@@ -1,5 +1,6 @@
 """Codes, neighbours and maps against brute force, scikit-learn and closed forms."""
 
+import copy
 import itertools
 import math
 
@@ -7,13 +8,17 @@ import numpy as np
 import pytest
 import sklearn.manifold
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
+from torch import nn
 
-from lecture_utils import codes, images, layers, models, store, tsne
+from data.recipe import publish, results
+from lecture_utils import codes, images, layers, models, store
+from lecture_utils.methods import tsne
 
 DIGITS = load_digits().data[:200]
 
@@ -51,6 +56,136 @@ def test_fc7_codes_are_what_the_modules_compute_one_by_one(network, pictures):
     found = codes.of(network, pictures)
     assert found.shape == (len(pictures), 512)
     np.testing.assert_allclose(found, values.numpy(), atol=1e-4)
+
+
+class Parts(nn.Module):
+    """A convolution, and what `forward` makes of it; the mean of each map is the answer."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.follow = forward
+
+    def forward(self, batch):
+        return self.follow(self, self.first(batch)).mean((2, 3))
+
+
+def overwritten(parts, maps):
+    """The result of the ReLU is not used, but it has changed the maps."""
+    F.relu(maps, inplace=True)
+    return maps * 2
+
+
+def late(parts, maps):
+    doubled = maps * 2
+    return doubled + maps.relu_()
+
+
+KINDS = {  # what follows the layer: whether a ReLU does, alone and directly
+    "module": (lambda parts, maps: parts.relu(maps), True, {"relu": nn.ReLU()}),
+    "in place": (lambda parts, maps: parts.relu(maps), True, {"relu": nn.ReLU(inplace=True)}),
+    "function": (lambda parts, maps: F.relu(maps), True, {}),
+    "method": (lambda parts, maps: maps.relu() + 1, True, {}),
+    "result unused": (overwritten, True, {}),
+    "twice": (lambda parts, maps: maps.relu() + maps.relu(), True, {}),
+    "reused": (lambda p, maps: p.relu(p.second(p.relu(maps))), True,
+               {"relu": nn.ReLU(inplace=True), "second": nn.Conv2d(4, 4, 1)}),
+    "batch norm": (lambda p, maps: p.norm(maps).relu(), False, {"norm": nn.BatchNorm2d(4)}),
+    "sum": (lambda p, maps: F.relu(maps + p.second(maps)), False, {"second": nn.Conv2d(4, 4, 1)}),
+    "beside a shortcut": (lambda parts, maps: maps.relu() + maps, False, {}),
+    "joined": (lambda parts, maps: torch.cat([maps, maps.relu()], 1), False, {}),
+    "after others": (late, False, {}),
+    "GELU": (lambda parts, maps: parts.gelu(maps), False, {"gelu": nn.GELU()}),
+    "ReLU6": (lambda parts, maps: F.relu6(maps), False, {}),
+    "nothing": (lambda parts, maps: maps, False, {}),
+}  # fmt: skip
+
+
+def by_hook(module, name, batch):
+    """What one module gives, copied by a hook before anything can overwrite it."""
+    found = []
+    part = module.get_submodule(name)
+    hook = part.register_forward_hook(lambda _m, _i, output: found.append(output.clone()))
+    with torch.no_grad():
+        module(batch)
+    hook.remove()
+    return found[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_relu_belongs_to_the_code_where_it_follows_directly(kind, pictures):
+    follow, rectified, parts = KINDS[kind]
+    module = Parts(follow, **parts).eval()
+    network = models.wrap(module, models.load().preprocess, "abcd", "parts", 160)
+    batch = torch.cat(list(network.batches(pictures[:3])))
+    expected = by_hook(module, "first", batch)
+    assert expected.min() < 0
+    expected = expected.clamp(min=0) if rectified else expected
+    expected = F.adaptive_avg_pool2d(expected, 50).flatten(1)
+    np.testing.assert_allclose(codes.of(network, pictures[:3], "first"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "rectified"),
+    [("conv1", False), ("bn1", True), ("layer1.0.conv2", False), ("layer1.0.bn1", True),
+     ("layer1.0.bn2", False), ("layer2", False), ("layer1.0.relu#1", False)],
+)  # fmt: skip
+def test_codes_of_a_residual_network_are_what_hooks_give(layer, rectified):
+    torch.manual_seed(0)
+    module = models.torchvision.models.resnet18().eval()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.bias)  # so that the normalised maps are not symmetric
+    network = models.wrap(module, models.load().preprocess, [], "resnet18", 160)
+    pictures = images.gallery()[:2]
+    batch = torch.cat(list(network.batches(pictures)))
+    if "#" in layer:
+        expected = by_hook(module, "layer1.0.bn1", batch).relu()
+    else:
+        expected = by_hook(module, layer, batch)
+    expected = expected.relu() if rectified else expected
+    side = math.isqrt(codes.LARGEST // expected.shape[1])
+    expected = F.adaptive_avg_pool2d(expected, side).flatten(1)
+    np.testing.assert_allclose(codes.of(network, pictures, layer), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_codes_in_other_precisions(dtype, network, pictures):
+    module = copy.deepcopy(network.module).to(dtype)
+    other = models.wrap(module, network.preprocess, network.classes, "other", 160)
+    for layer in ("fc7", "conv1"):
+        found, expected = (codes.of(each, pictures[:3], layer) for each in (other, network))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=0.05 * expected.max())
+
+
+def test_codes_of_a_grey_network_that_answers_with_a_dictionary():
+    class LeNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv1, self.fc7 = nn.Conv2d(1, 6, 5), nn.Linear(6 * 144, 20)
+            self.fc8 = nn.Linear(20, 10)
+
+        def forward(self, batch):
+            maps = F.max_pool2d(F.relu(self.conv1(batch)), 2)
+            return {"logits": self.fc8(F.relu(self.fc7(maps.flatten(1))))}
+
+    def grey(image):
+        return torch.from_numpy(np.array(image.convert("L").resize((28, 28)), np.float32))[None]
+
+    module = LeNet()
+    network = models.wrap(module, grey, range(10), "lenet", 28)
+    pictures = images.gallery()[:4]
+    batch = torch.stack([grey(picture.image) for picture in pictures])
+    assert codes.depths(network) == ["pixels", "conv1", "fc7"]
+    np.testing.assert_array_equal(codes.of(network, pictures, "pixels"), batch.flatten(1))
+    for layer in ("conv1", "fc7"):
+        expected = by_hook(module, layer, batch).relu().flatten(1)
+        np.testing.assert_allclose(codes.of(network, pictures, layer), expected, rtol=1e-5)
 
 
 def test_hidden_layers_are_rectified_and_the_output_is_not(network, pictures):
@@ -163,9 +298,27 @@ def test_neighbours_far_from_the_origin_and_of_other_queries():
     np.testing.assert_array_equal(codes.neighbours(points, 7, queries), distances.argsort(1)[:, :7])
 
 
-def test_too_many_neighbours_are_refused():
-    with pytest.raises(ValueError, match="4 other pictures"):
-        codes.neighbours(np.eye(5), 5)
+@pytest.mark.parametrize("k", [5, 0, -1, 2.5, None])
+def test_impossible_numbers_of_neighbours_are_refused(k):
+    with pytest.raises(ValueError, match=f"from 1 to 4, the other pictures; not {k}"):
+        codes.neighbours(np.eye(5), k)
+
+
+def test_impossible_codes_are_refused():
+    with pytest.raises(ValueError, match="queries of 4 numbers for codes of 5"):
+        codes.neighbours(np.eye(5), 2, np.eye(4))
+    with pytest.raises(ValueError, match="rows"):
+        codes.neighbours(np.eye(5), 2, np.ones(5))
+    for wrong in (np.nan, np.inf):
+        spoilt = np.eye(40)
+        spoilt[3, 3] = wrong
+        for use in (codes.neighbours, codes.embed, lambda rows: codes.embed(rows, "pca")):
+            with pytest.raises(ValueError, match="not finite"):
+                use(spoilt)
+        with pytest.raises(ValueError, match="not finite"):
+            codes.neighbours(np.eye(40), 2, spoilt)
+    with pytest.raises(ValueError, match="k = 3, but 2 neighbours"):
+        codes.same_class(np.ones((4, 2), int), "abab", 3)
 
 
 def test_shares_of_classes():
@@ -263,10 +416,18 @@ def test_pca_is_that_of_the_singular_value_decomposition():
 def test_impossible_maps_are_refused():
     with pytest.raises(ValueError, match="no method 'umap'"):
         codes.embed(DIGITS, "umap")
-    with pytest.raises(ValueError, match="lies in 1"):
-        codes.embed(DIGITS[:30], perplexity=30)
-    with pytest.raises(ValueError, match="at least 4"):
-        codes.embed(DIGITS[:3])
+    for perplexity in (29, 30, 0.9, np.nan):
+        with pytest.raises(ValueError, match="at least 1 and below 29"):
+            codes.embed(DIGITS[:30], perplexity=perplexity)
+    for count in (0, 3):
+        with pytest.raises(ValueError, match=f"at least 4 pictures; there are {count}"):
+            codes.embed(DIGITS[:count])
+
+
+@pytest.mark.parametrize(("count", "perplexity"), [(4, 1), (4, 2.9), (30, 28.9)])
+def test_maps_at_the_limits_of_the_perplexity(count, perplexity):
+    points = codes.embed(DIGITS[:count], perplexity=perplexity)
+    assert points.shape == (count, 2) and np.isfinite(points).all()
 
 
 def test_faithfulness_is_that_of_scikit_learn_and_of_brute_force(digit_map):
@@ -308,7 +469,6 @@ def test_the_grid_has_each_point_once_and_the_shortest_moves():
 
 def test_the_stored_maps_fit_the_stored_network_and_need_no_computing(network, monkeypatch):
     atlas = codes.Atlas(network, images.gallery())
-    assert atlas.stored
     monkeypatch.setattr(codes, "of", no_computing)
     film = atlas.film()
     assert film.shape == (len(codes.FRAMES), 1400, 2)
@@ -334,22 +494,60 @@ def test_stored_neighbours_are_nearer_than_other_pictures(epoch):
 
 
 def test_other_pictures_get_maps_of_their_own_and_keep_them(network, monkeypatch):
-    atlas = codes.Atlas(network, images.gallery()[::20])
-    assert not atlas.stored
+    monkeypatch.setattr(codes, "FRAMES", (0, 60))  # short descents
+    atlas = codes.Atlas(network, images.gallery()[::40])
     first, near = atlas.map(perplexity=5, seed=0), atlas.neighbours("pool5", 3)
-    assert first.shape == (70, 2) and near.shape == (70, 3)
+    film = atlas.film()
+    assert first.shape == (35, 2) and near.shape == (35, 3) and first.dtype == np.float32
+    rows = codes.of(network, atlas.pictures)
+    expected = codes.embed(rows, perplexity=5, seed=0, frames=(60,))
+    np.testing.assert_allclose(first, expected, rtol=1e-3)  # halves have 11 bits
+    np.testing.assert_allclose(film[1], codes.embed(rows, frames=(60,)), rtol=1e-3)
+    np.testing.assert_array_equal(
+        near, codes.neighbours(codes.of(network, atlas.pictures, "pool5"), 3)
+    )
     monkeypatch.setattr(codes, "of", no_computing)
     np.testing.assert_array_equal(atlas.map(perplexity=5, seed=0), first)
     np.testing.assert_array_equal(atlas.neighbours("pool5", 3), near)
+    np.testing.assert_array_equal(atlas.film(), film)
+    for other in ({"perplexity": 6, "seed": 0}, {"perplexity": 5, "seed": 1}, {"perplexity": 5}):
+        with pytest.raises(AssertionError, match="from the cache"):
+            atlas.map(**other)
+    with pytest.raises(AssertionError, match="from the cache"):
+        atlas.neighbours("pool5", 4)
 
 
-def test_without_a_readable_file_of_maps_they_are_computed(network, tmp_path, monkeypatch):
-    damaged = tmp_path / "maps.npz"
-    damaged.write_bytes(b"PK damaged")
-    monkeypatch.setattr(codes, "MAPS", damaged)
-    monkeypatch.setattr(store, "DATA", tmp_path)
-    codes._stored.cache_clear()
+def test_an_atlas_of_a_changed_network_leaves_the_old_results_alone():
+    network, pictures = models.load(), images.gallery()[::100]
+    atlas = codes.Atlas(network, pictures)
+    good = atlas.neighbours(k=5)
+    with torch.no_grad():
+        network.module.fc7.weight.normal_(generator=torch.Generator().manual_seed(0))
+    changed = atlas.neighbours(k=5)
+    np.testing.assert_array_equal(changed, codes.neighbours(codes.of(network, pictures), 5))
+    assert (changed != good).any()
+    np.testing.assert_array_equal(codes.Atlas(models.load(), pictures).neighbours(k=5), good)
+
+
+def test_what_the_recipe_stores_is_found_again(network, pictures, tmp_path, monkeypatch):
+    few = [pictures[number] for number in range(8)]  # decoded: found whatever `DATA` is
+    atlas, kept = codes.Atlas(network, few), store.kept
+    for module in (store, publish):
+        monkeypatch.setattr(module, "DATA", tmp_path)
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "kept")
+    store.SHIPPED.mkdir()
+    (store.SHIPPED / "of_other_weights.npz").touch()
+    store.published.cache_clear()
     try:
-        assert not codes.Atlas(network, images.gallery()[::100]).stored
+        near = atlas.neighbours(k=3)
+        names = results.run([lambda: atlas.neighbours(k=3), lambda: atlas.neighbours(k=4)])
+        assert len(names) == 2 and store.kept is kept  # and the codes, which are large, are not
+        for _ in range(2):  # the second time all is there already
+            results.publish(names)
+            assert sorted(path.name for path in store.SHIPPED.iterdir()) == sorted(names)
+            store.published.cache_clear()
+            store.clear()
+        monkeypatch.setattr(codes, "of", no_computing)
+        np.testing.assert_array_equal(atlas.neighbours(k=3), near)
     finally:
-        codes._stored.cache_clear()
+        store.published.cache_clear()

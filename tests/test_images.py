@@ -1,13 +1,15 @@
 """The gallery, read lazily and checked, and every kind of photo a student may bring."""
 
+import io
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from lecture_utils import images, models, store
 
@@ -68,6 +70,63 @@ def test_missing_truncated_and_altered_files_are_named(monkeypatch, tmp_path) ->
     assert "miniatures/gallery/fish/0001_mask.png" in store.damaged()
 
 
+# --- fingerprints of pictures -------------------------------------------------------------------
+
+
+def plain(size=(8, 6)) -> images.Picture:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    mask = Image.new("L", size, 9)
+    return images.Picture(Image.fromarray(pixels), "mug", mask, Path("a.png"))
+
+
+def palette(first: tuple[int, ...], transparency: int | None = None) -> Image.Image:
+    image = Image.new("P", (6, 6), 0)
+    image.putpalette([*first, 9, 9, 9])
+    if transparency is not None:
+        image.info["transparency"] = transparency
+    return image
+
+
+def test_the_fingerprint_of_a_list_covers_pixels_labels_masks_and_palettes() -> None:
+    picture = plain()
+    changed = picture.image.copy()
+    changed.putpixel((7, 5), (0, 0, 0))
+    other_mask = picture.mask.copy()
+    other_mask.putpixel((0, 0), 10)
+    lists = [
+        [],
+        [picture],
+        [picture, picture],
+        [replace(picture, image=changed)],
+        [replace(picture, image=picture.image.convert("L"))],
+        [replace(picture, label="teapot")],
+        [replace(picture, mask=other_mask)],
+        [replace(picture, mask=None)],
+        [picture.image],
+        [palette((1, 2, 3))],
+        [palette((1, 2, 4))],
+        [palette((1, 2, 3), transparency=0)],
+        [palette((1, 2, 3), transparency=1)],
+    ]
+    prints = [images.fingerprint(pictures) for pictures in lists]
+    assert None not in prints and len(set(prints)) == len(lists)
+    copied = replace(picture, image=picture.image.copy(), mask=picture.mask.copy())
+    assert images.fingerprint([copied]) == images.fingerprint([picture])
+
+
+def test_the_fingerprint_of_a_gallery_covers_order_labels_and_files(tmp_path, monkeypatch) -> None:
+    gallery = images.gallery()[:3]
+    renamed = images.Gallery([("mug", path) for _, path in gallery.entries])
+    photos = []
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        Image.new("RGB", (5, 5), colour).save(tmp_path / name)
+        photos.append(images.Gallery([("", tmp_path / name)]))
+    lists = [gallery, gallery[::-1], gallery[:2], renamed, *photos]
+    monkeypatch.setattr(store, "read", lambda path: pytest.fail(f"{path} was read"))
+    prints = [images.fingerprint(pictures) for pictures in lists]
+    assert None not in prints and len(set(prints)) == len(lists)
+
+
 # --- photos of one's own ------------------------------------------------------------------------
 
 
@@ -109,14 +168,62 @@ def test_sixteen_bits(tmp_path) -> None:
     assert found[0, :, 0].tolist() == [0, 100, 255]
 
 
-def test_turned_upright_by_its_exif_mark(tmp_path) -> None:
-    image = Image.new("RGB", (40, 20))
-    image.paste((255, 255, 255), (0, 0, 20, 20))  # white on the left
+def avif():
+    reason = "this Pillow reads no AVIF"
+    return pytest.param(
+        "a.avif", marks=pytest.mark.skipif(not features.check("avif"), reason=reason)
+    )
+
+
+@pytest.mark.parametrize("name", ["a.heic", avif()])
+def test_formats_of_telephones(tmp_path, name) -> None:
+    down, across = np.mgrid[0:40, 0:60]
+    pixels = np.stack([4 * across, 6 * down, 200 - 3 * across], -1).astype(np.uint8)
+    found = opened(Image.fromarray(pixels), tmp_path / name, quality=95)
+    assert found.shape == pixels.shape
+    assert np.abs(found.astype(int) - pixels).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.heic", avif()])
+@pytest.mark.parametrize(("mark", "white"), [(1, "left"), (3, "right"), (6, "above"), (8, "below")])
+def test_turned_upright_by_its_mark(tmp_path, name, mark, white) -> None:
+    image = Image.new("RGB", (64, 32))
+    image.paste((255, 255, 255), (0, 0, 32, 32))  # white on the left, as the sensor sees it
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
-    found = opened(image, tmp_path / "a.jpg", exif=exif)
-    assert found.shape == (40, 20, 3)
-    assert found[:18].min() > 240 and found[22:].max() < 15  # what was left is now above
+    exif[0x0112] = mark  # 6: the camera was turned, show it a quarter turn clockwise
+    # a HEIC file says it twice, once for its decoder and once in its EXIF: it is turned once
+    found = opened(image, tmp_path / name, exif=exif.tobytes(), quality=95)
+    if white in ("above", "below"):
+        assert found.shape == (64, 32, 3)
+        found = found.transpose(1, 0, 2)
+    found = found if white in ("left", "above") else found[:, ::-1]
+    assert found.shape == (32, 64, 3)
+    assert found[:, :28].min() > 240 and found[:, 36:].max() < 15
+
+
+def test_a_large_photo_in_heic_is_upright_and_reduced(tmp_path) -> None:
+    image = Image.linear_gradient("L").resize((2400, 1200)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = opened(image, tmp_path / "a.heic", exif=exif.tobytes())
+    assert found.shape == (2048, 1024, 3)
+    assert found[:, :50].mean() > 200 and found[:, -50:].mean() < 50  # what was below is now left
+
+
+def test_bytes_and_open_files_are_photos_too(tmp_path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for suffix, exact in ((".png", True), (".heic", False)):
+        path = tmp_path / f"a{suffix}"
+        Image.fromarray(noise).save(path)
+        expected = np.asarray(images.open_photo(path))
+        assert not exact or (expected == noise).all()
+        content = path.read_bytes()
+        for source in (str(path), content, bytearray(content), memoryview(content)):
+            assert (np.asarray(images.open_photo(source)) == expected).all()
+        with open(path, "rb") as file:
+            for _ in range(2):  # it was read before, and it stays open
+                assert (np.asarray(images.open_photo(file)) == expected).all()
+        assert (np.asarray(images.open_photo(io.BytesIO(content))) == expected).all()
 
 
 def test_animation_gives_its_first_frame(tmp_path) -> None:
@@ -158,7 +265,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path) -> None:
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:5000])
     Image.effect_noise((300, 300), 80).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:5000])
-    (tmp_path / "letter.jpg").write_text("Dear network, what do you see?")
+    (tmp_path / "letter.jpg").write_text("Dear network, what do you see?", encoding="utf-8")
     (tmp_path / "empty.png").touch()
     cases = {
         "cut.jpg": "damaged",
@@ -166,24 +273,37 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path) -> None:
         "letter.jpg": "no picture",
         "empty.png": "no picture",
         "nothing.jpg": "no file",
+        "cut.heic": "damaged",
         "": "folder",
     }
+    Image.effect_noise((300, 300), 80).convert("RGB").save(tmp_path / "whole.heic")
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "whole.heic").read_bytes()[:5000])
     for name, words in cases.items():
         with pytest.raises(images.PhotoError, match=words) as caught:
             images.open_photo(tmp_path / name)
         assert "\n" not in str(caught.value)
+    for nothing in (None, ""):
+        with pytest.raises(images.PhotoError, match=r"a file's name, its bytes.*, not nothing"):
+            images.open_photo(nothing)
+    with open(tmp_path / "letter.jpg", encoding="utf-8") as text:
+        for other in (5, np.zeros((4, 4, 3)), text):
+            with pytest.raises(images.PhotoError, match=f"not {type(other).__name__}"):
+                images.open_photo(other)
+    for content in (b"", b"Dear network"):
+        with pytest.raises(images.PhotoError, match="this file is no picture"):
+            images.open_photo(content)
     with pytest.raises(images.PhotoError, match="save the picture to a file"):
         images.open_photo("https://example.org/cat.jpg")
 
 
 def test_a_folder_of_photos(tmp_path) -> None:
-    for name in ("b.png", "a.JPG", "notes.txt"):
+    for name in ("b.png", "a.JPG", "c.HEIC", "notes.txt"):
         if name.endswith("txt"):
-            (tmp_path / name).write_text("no picture")
+            (tmp_path / name).write_text("no picture", encoding="utf-8")
         else:
             Image.new("RGB", (5, 5), "red").save(tmp_path / name)
     found = images.folder(tmp_path)
-    assert [picture.path.name for picture in found] == ["a.JPG", "b.png"]
+    assert [picture.path.name for picture in found] == ["a.JPG", "b.png", "c.HEIC"]
     assert found[0].mask is None
     for wrong in (tmp_path / "a.JPG", tmp_path.parent / "not there"):
         with pytest.raises(images.PhotoError, match="no folder"):

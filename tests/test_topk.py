@@ -1,6 +1,8 @@
 """Scans against sorting everything, patches against the network, measures against counting."""
 
+import copy
 from collections import Counter, OrderedDict
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from lecture_utils import images, layers, models, topk, units
+from lecture_utils import images, layers, models, topk
 from lecture_utils.images import Picture
+from lecture_utils.methods import scans as streaming
 
 SIDE = 9
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -75,7 +78,7 @@ def test_a_scan_is_what_sorting_everything_gives(count, batch, k, seed, layer):
     maps = everything(network, pictures, layer)
     peaks, means = maps.max((2, 3)), maps.clip(min=0).mean((2, 3))
     numbers = np.arange(count)
-    assert (scan.units, scan.seen) == (maps.shape[1], count)
+    assert (scan.units, scan.total) == (maps.shape[1], count)
     for unit in range(scan.units):
         for ranking, key in (
             (scan.strongest, -peaks[:, unit]),
@@ -117,7 +120,7 @@ def test_histograms_stay_fine_enough_to_be_read():
 
 def test_the_sample_is_spread_over_the_stream_whatever_the_batches(monkeypatch):
     network, pictures = whole_numbers(), some_pictures(150)
-    monkeypatch.setattr(topk, "SAMPLE", 30)
+    monkeypatch.setattr(streaming, "SAMPLE", 30)
     scans = []
     for batch in (40, 150):
         monkeypatch.setattr(topk, "PIXELS", batch * SIDE**2)
@@ -145,7 +148,7 @@ def test_interrupted_it_keeps_what_was_seen():
         patch.setattr(topk, "PIXELS", size * SIDE**2)
         scan = topk.scan(network, impatient(), "first")["first"]
         whole = topk.scan(network, iter(pictures[:20]), "first")["first"]
-    assert scan.seen == 20
+    assert scan.total == 20
     assert (scan.strongest.pictures == whole.strongest.pictures).all()
     assert (scan.counts == whole.counts).all()
     assert not any(module._forward_hooks for module in network.module.modules())
@@ -170,9 +173,9 @@ def test_an_interrupted_scan_is_not_taken_for_a_whole_one_later(monkeypatch):
 
     monkeypatch.setattr(topk, "PIXELS", 5 * SIDE**2)
     monkeypatch.setattr(layers, "record", stops)
-    assert topk.scan(network, pictures, "first")["first"].seen == 5
+    assert topk.scan(network, pictures, "first")["first"].total == 5
     monkeypatch.setattr(layers, "record", record)
-    assert topk.scan(network, pictures, "first")["first"].seen == 20
+    assert topk.scan(network, pictures, "first")["first"].total == 20
 
 
 def test_the_cache_gives_back_the_same_and_knows_the_labels(monkeypatch):
@@ -181,14 +184,82 @@ def test_the_cache_gives_back_the_same_and_knows_the_labels(monkeypatch):
     monkeypatch.setattr(layers, "record", lambda *_: pytest.fail("computed again"))
     again = topk.scan(network, pictures, ["first", "last"], directions=2)
     for name in first:
-        one, two = (dict(topk._packed(scans[name], "")) for scans in (first, again))
-        assert one.keys() == two.keys()
-        assert all((one[part] == two[part]).all() and one[part].dtype == two[part].dtype
-                   for part in one)  # fmt: skip
-        assert isinstance(again[name].units, int) and again[name].units == first[name].units
+        for field in fields(topk.LayerScan):
+            one, two = (getattr(scans[name], field.name) for scans in (first, again))
+            assert type(one) is type(two)
+            for a, b in zip(*((v if isinstance(v, tuple) else (v,)) for v in (one, two))):
+                np.testing.assert_array_equal(a, b)
+                assert np.asarray(a).dtype == np.asarray(b).dtype
     monkeypatch.undo()
     renamed = [Picture(picture.image, "new", None, None) for picture in pictures]
     assert topk.scan(network, renamed, ["first", "last"], directions=2)["first"].classes == ["new"]
+
+
+def test_every_setting_of_a_scan_is_part_of_its_key(monkeypatch):
+    network, pictures = whole_numbers(), some_pictures(20, seed=7)
+    topk.scan(network, pictures, "first", k=3)
+    record, calls = layers.record, []
+    monkeypatch.setattr(layers, "record", lambda *given: calls.append(1) or record(*given))
+    for arguments in ({"k": 4}, {"directions": 1}, {"layer": "second"}, {"pictures": pictures[1:]}):
+        calls.clear()
+        topk.scan(
+            **{"network": network, "pictures": pictures, "layer": "first", "k": 3} | arguments
+        )
+        assert calls
+    with torch.no_grad():
+        network.module.first.weight.neg_()
+    calls.clear()
+    topk.scan(network, pictures, "first", k=3)
+    assert calls
+
+
+def test_pictures_that_cannot_be_told_apart_are_scanned_anew(monkeypatch):
+    network, pictures = whole_numbers(), some_pictures(6, seed=8)
+    monkeypatch.setattr(images, "fingerprint", lambda _: None)
+    first = topk.scan(network, pictures, "first")["first"]
+    other = topk.scan(network, pictures[::-1], "first")["first"]
+    assert (first.strongest.pictures != other.strongest.pictures).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_scans_in_other_precisions(dtype):
+    network, pictures = whole_numbers(), some_pictures(12)  # small whole numbers are exact in all
+    module = copy.deepcopy(network.module).to(dtype)
+    other = models.wrap(module, to_tensor, "abc", input_size=SIDE)
+    expected, found = (
+        topk.scan(each, iter(pictures), "first", k=3, directions=2)["first"]
+        for each in (network, other)
+    )
+    for one, two in zip(expected.strongest, found.strongest):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+def test_a_grey_network_that_answers_with_a_dictionary():
+    class Grey(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv1, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, batch):
+            return {"logits": self.fc(self.conv1(batch).relu().mean((2, 3)))}
+
+    def grey(image):
+        return (torch.from_numpy(np.array(image.convert("L"), np.float32))[None] / 255 - 0.5) / 0.25
+
+    module, pictures = Grey(), some_pictures(7, grey_levels=256)
+    network = models.wrap(module, grey, "ab", input_size=SIDE, mean=[0.5] * 3, std=[0.25] * 3)
+    scan = topk.scan(network, iter(pictures), "conv1", k=3, directions=1)["conv1"]
+    batch = torch.stack([grey(picture.image) for picture in pictures])
+    peaks = module.conv1(batch).detach().amax((2, 3))
+    np.testing.assert_allclose(scan.strongest.values[:4], peaks.topk(3, 0)[0].T, rtol=1e-5)
+    views, _ = topk.views(network, pictures)
+    assert views.shape == (7, SIDE, SIDE, 3)
+    assert (views == np.stack([np.array(p.image.convert("L")) for p in pictures])[..., None]).all()
+    unit = topk.patches(views, layers.ReceptiveField(3, 1, 0), scan.strongest, 0)
+    assert [patch.shape for patch in unit] == [(3, 3, 3)] * 3
+    alone = topk.only(batch, (2, 3, 5, 6))
+    assert alone.shape == batch.shape and (alone[:, :, 2:5, 3:6] == batch[:, :, 2:5, 3:6]).all()
 
 
 def test_random_directions_stand_behind_the_units():
@@ -229,6 +300,10 @@ def test_errors_are_sentences():
         topk.scan(network, pictures, "conv6")
     with pytest.raises(ValueError, match="no pictures"):
         topk.scan(network, [], "first")
+    with pytest.raises(ValueError, match="no pictures"):
+        topk.views(network, [])
+    with pytest.raises(ValueError, match="at least one picture"):
+        topk.scan(network, pictures, "first", k=0)
     sequence = models.wrap(nn.Sequential(nn.Flatten(2)), to_tensor, "ab", input_size=SIDE)
     with pytest.raises(ValueError, match=r"\[B, C, H, W\]"):
         topk.scan(sequence, iter(pictures), "0")
@@ -259,7 +334,7 @@ def test_the_patch_alone_gives_the_stored_response(few, layer):
         batch = network.preprocess(pictures[int(picture)].image)[None]
         box = field.box(row, column, network.input_size)
         inside += box == field.box(row, column)
-        for pixels in (batch, units.only(batch, box)):
+        for pixels in (batch, topk.only(batch, box)):
             maps = layers.record(network, pixels, [layer])[layer]
             again = maps.reshape(1, maps.shape[1], *(maps.shape[2:] or (1, 1)))[0, unit]
             assert again[row, column].item() == pytest.approx(value, rel=1e-3, abs=1e-3)
@@ -276,7 +351,7 @@ def test_a_smaller_patch_does_not_give_the_stored_response(few):
         picture, value, row, column = (part[unit, 0] for part in scans["conv2"].strongest)
         top, left, bottom, right = field.box(row, column, network.input_size)
         batch = network.preprocess(pictures[int(picture)].image)[None]
-        cut = units.only(batch, (top + 6, left + 6, bottom - 6, right - 6))
+        cut = topk.only(batch, (top + 6, left + 6, bottom - 6, right - 6))
         again = layers.record(network, cut, ["conv2"])["conv2"][0, unit, row, column]
         changed += abs(again.item() - value) > 1e-3
     assert changed >= 5
@@ -291,17 +366,17 @@ def test_patches_are_padded_where_the_picture_ends(top, left, height, width):
     view = np.random.default_rng(0).integers(0, 200, (9, 9, 3), dtype=np.uint8)
     padded = np.pad(view, ((50, 50), (50, 50), (0, 0)), constant_values=255)
     expected = padded[top + 50 : top + 50 + height, left + 50 : left + 50 + width]
-    assert (units.patch(view, (top, left, top + height, left + width)) == expected).all()
+    assert (topk.patch(view, (top, left, top + height, left + width)) == expected).all()
 
 
 def test_views_are_what_the_network_sees(few):
     network, pictures, _ = few
-    seen, masks = units.views(network, pictures[:3])
+    views, masks = topk.views(network, pictures[:3])
     for number in range(3):
         picture = pictures[number]
-        assert np.abs(seen[number].astype(int) - np.asarray(picture.image)).max() <= 1
+        assert np.abs(views[number].astype(int) - np.asarray(picture.image)).max() <= 1
         assert np.abs(masks[number].astype(int) - np.asarray(picture.mask)).max() <= 1
-    assert units.views(network, [pictures[0].image])[1] is None
+    assert topk.views(network, [pictures[0].image])[1] is None
 
 
 # --- measures -----------------------------------------------------------------------------------
@@ -312,27 +387,27 @@ def test_purity_counts_the_commonest_class():
     labels = random.choice(list("abcd"), 50).tolist()
     chosen = random.integers(0, 50, (30, 9))
     expected = [Counter(labels[i] for i in row).most_common(1)[0][1] / 9 for row in chosen]
-    np.testing.assert_allclose(units.purity(chosen, labels), expected)
+    np.testing.assert_allclose(topk.purity(chosen, labels), expected)
 
 
 def test_selectivity_of_made_up_profiles():
     network, pictures = whole_numbers(), some_pictures(30)
     scan = topk.scan(network, iter(pictures), "last")["last"]
-    made_up = topk.replace(
+    made_up = replace(
         scan,
         class_counts=np.array([1.0, 2.0, 4.0]),
         class_sums=np.array([[6.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 4.0, 0.0]]),
     )
-    one, alike, silent = units.selectivity(made_up)
+    one, alike, silent = topk.selectivity(made_up)
     assert (one, alike) == (1, 0) and np.isnan(silent)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv3", "conv5"])
 def test_on_the_object_is_the_mask_around_the_middle_of_the_field(few, layer):
     network, pictures, scans = few
-    _, masks = units.views(network, pictures)
+    _, masks = topk.views(network, pictures)
     field, ranking = layers.receptive_field(network, layer), scans[layer].strongest
-    shares = units.on_object(masks, field, ranking)
+    shares = topk.on_object(masks, field, ranking)
     for unit in range(0, scans[layer].units, 17):
         for rank in range(2):
             picture, row, column = (
@@ -347,8 +422,10 @@ def test_on_the_object_is_the_mask_around_the_middle_of_the_field(few, layer):
             # half a pixel more or less, where the field has an odd number of pixels
             assert shares[unit, rank] == pytest.approx(around.mean() / 255, abs=0.3)
     assert ((shares >= 0) & (shares <= 1)).all()
+    with pytest.raises(ValueError, match="no masks"):
+        topk.on_object(None, field, ranking)
     with pytest.raises(ValueError, match="no place"):
-        units.on_object(masks, layers.receptive_field(network, "fc6"), scans["fc6"].strongest)
+        topk.on_object(masks, layers.receptive_field(network, "fc6"), scans["fc6"].strongest)
 
 
 def test_on_the_object_exactly():
@@ -359,20 +436,31 @@ def test_on_the_object_exactly():
     rows, columns = np.array([[2, 2, 4, 5]]), np.array([[2, 4, 4, 4]])
     ranking = topk.Ranking(one, one, rows, columns)
     # cells 32..48, 64..80 and so on against the square 40..80
-    assert units.on_object(masks, field, ranking).tolist() == [[0.25, 0.5, 1, 0]]
-    assert units.on_object(masks, field, topk.Ranking(one * 0, one, rows, columns)).sum() == 0
+    assert topk.on_object(masks, field, ranking).tolist() == [[0.25, 0.5, 1, 0]]
+    assert topk.on_object(masks, field, topk.Ranking(one * 0, one, rows, columns)).sum() == 0
+
+
+def test_on_the_object_where_rows_and_columns_differ():
+    masks = np.zeros((1, 40, 80), np.uint8)
+    masks[0, :, 60:] = 255  # the right quarter of a wide picture
+    field = layers.ReceptiveField(size=(2, 6), stride=(2, 4), start=(0, -1))
+    one = np.ones((1, 5), int)
+    rows, columns = np.array([[0, 0, 19, 0, 30]]), np.array([[14, 15, 15, 30, 19]])
+    ranking = topk.Ranking(one * 0, one, rows, columns)
+    # cells of 4 columns from 4 times the column on: 56..60, 60..64; beyond the edge its last pixel
+    assert topk.on_object(masks, field, ranking).tolist() == [[0, 1, 1, 1, 1]]
 
 
 def test_along_a_unit_and_along_a_mixture():
     network, pictures = whole_numbers(), some_pictures(20)
     maps = everything(network, pictures, "second")
     scan = topk.scan(network, iter(pictures), "second", k=5)["second"]
-    unit = units.along(maps, np.eye(4)[2], k=5)
+    unit = topk.along(maps, np.eye(4)[2], k=5)
     for along, scanned in zip(unit, scan.strongest):
         assert along[0].tolist() == scanned[2].tolist()
-    mixed = units.along(maps, np.array([0, 3, -2, 0]), k=20)
+    mixed = topk.along(maps, np.array([0, 3, -2, 0]), k=20)
     by_hand = (3 * maps[:, 1] - 2 * maps[:, 2]).max((1, 2))
     assert sorted(by_hand.tolist(), reverse=True) == mixed.values[0].tolist()
     assert by_hand[mixed.pictures[0]].tolist() == mixed.values[0].tolist()
-    flat = units.along(maps[:, :, 0, 0], np.eye(4)[1], k=20)
+    flat = topk.along(maps[:, :, 0, 0], np.eye(4)[1], k=20)
     assert maps[flat.pictures[0], 1, 0, 0].tolist() == np.sort(maps[:, 1, 0, 0])[::-1].tolist()

@@ -17,13 +17,15 @@ from lecture_utils.store import DATA
 
 def write_sums() -> None:
     """List every published file below data/ with its sha256."""
-    files = [path for part in ("miniatures", "weights") for path in (DATA / part).rglob("*.*")]
+    files = [
+        path for part in ("kept", "miniatures", "weights") for path in (DATA / part).rglob("*.*")
+    ]
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(DATA).as_posix()}\n"
         for path in sorted(files)
         if path.is_file() and not path.name.startswith(".")
     ]
-    (DATA / "SHA256SUMS").write_text("".join(lines))
+    (DATA / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

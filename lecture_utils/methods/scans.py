@@ -1,0 +1,150 @@
+"""What a scan of lecture 4 keeps of the pictures, batch by batch, without growing with them."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+BINS = 128  # of a histogram, half of them above zero
+SAMPLE = 200  # pictures kept whatever their responses are
+TINY = 2.0**-40  # the narrowest histogram reaches from -TINY to TINY
+
+
+class Ranking(NamedTuple):
+    """Pictures in an order of their own for each unit; four arrays [units, pictures kept].
+
+    `values` are what the order follows. `rows` and `columns` say where in the unit's feature map
+    the largest response lies, also where the order follows something else.
+    """
+
+    pictures: np.ndarray
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+@dataclass(frozen=True)
+class LayerScan:
+    """What one layer answered to all pictures.
+
+    Attributes:
+        units: number of units; columns behind them, if any, are the random directions asked for.
+        total: number of pictures; fewer than there are if the scan was interrupted.
+        strongest, weakest: ranked by response, best first, worst first; ties by picture number.
+        fullest: ranked by the mean of the rectified feature map instead of its maximum.
+        sample: pictures spread evenly over all, the same for each unit, in no order.
+        counts: histogram of the responses, int [units, BINS]; see `edges`.
+        limits: half the width of each histogram, [units].
+        classes, class_counts: the labels met, and how often.
+        class_sums: sum of the rectified responses to each class, [classes, units].
+    """
+
+    units: int
+    total: int
+    strongest: Ranking
+    weakest: Ranking
+    fullest: Ranking
+    sample: Ranking
+    counts: np.ndarray
+    limits: np.ndarray
+    classes: np.ndarray
+    class_counts: np.ndarray
+    class_sums: np.ndarray
+
+    def edges(self, unit: int) -> np.ndarray:
+        """Bounds of the histogram's bins, [BINS + 1]; one is 0. A bin owns its upper bound."""
+        return np.linspace(-1, 1, BINS + 1) * self.limits[unit]
+
+    def firing(self) -> np.ndarray:
+        """Share of the pictures to which each unit responds above zero, [units]."""
+        return self.counts[:, BINS // 2 :].sum(1) / self.total
+
+    def profile(self) -> np.ndarray:
+        """Mean rectified response to each class, [classes, units]."""
+        return self.class_sums / self.class_counts[:, None]
+
+    def middle(self, k: int = 9) -> Ranking:
+        """The k pictures in the middle of the sample, by response, [units, k]."""
+        ranking = _ranked([self.sample], -self.sample.values, SAMPLE)
+        start = max(0, (ranking.values.shape[1] - k) // 2)
+        return Ranking(*(part[:, start : start + k] for part in ranking))
+
+
+def of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int) -> LayerScan:
+    """The scan of one batch, its rankings not yet in order."""
+    peaks, rows, columns, means = summary.transpose(1, 2, 0)
+    if not np.isfinite(peaks).all():
+        raise ValueError("the network gives values that are not finite")
+    numbers = np.broadcast_to(np.arange(first, first + len(labels)), peaks.shape)
+    places = rows.astype(np.int32), columns.astype(np.int32)
+    by_peak = Ranking(numbers, peaks, *places)
+    limits = np.ldexp(1.0, np.frexp(np.maximum(np.abs(peaks).max(1), TINY))[1])
+    bins = np.ceil(peaks / limits[:, None] * (BINS // 2)).astype(int) + BINS // 2 - 1
+    bins += np.arange(len(peaks))[:, None] * BINS
+    classes, members = np.unique(labels, return_inverse=True)
+    belongs = np.eye(len(classes))[:, members]
+    return LayerScan(
+        units=len(peaks) - directions,
+        total=len(labels),
+        strongest=by_peak,
+        weakest=by_peak,
+        fullest=Ranking(numbers, means, *places),
+        sample=by_peak,
+        counts=np.bincount(bins.ravel(), minlength=len(peaks) * BINS).reshape(-1, BINS),
+        limits=limits,
+        classes=classes,
+        class_counts=belongs.sum(1),
+        class_sums=belongs @ peaks.clip(min=0).T,
+    )
+
+
+def merged(old: LayerScan | None, new: LayerScan, k: int) -> LayerScan:
+    """Both scans as one, in order; the pictures of `new` come after those of `old`."""
+    scans = [new] if old is None else [old, new]
+    rankings = {"sample": _sampled([scan.sample for scan in scans])}
+    for name, sign in (("strongest", -1), ("weakest", 1), ("fullest", -1)):
+        parts = [getattr(scan, name) for scan in scans]
+        rankings[name] = _ranked(parts, sign * np.hstack([part.values for part in parts]), k)
+    if old is None:
+        return replace(new, **rankings)
+    limits = np.maximum(old.limits, new.limits)
+    classes = np.union1d(old.classes, new.classes)
+    class_counts = np.zeros(len(classes))
+    class_sums = np.zeros((len(classes), len(limits)))
+    for part in (old, new):
+        here = np.searchsorted(classes, part.classes)
+        class_counts[here] += part.class_counts
+        class_sums[here] += part.class_sums
+    return LayerScan(
+        units=old.units,
+        total=old.total + new.total,
+        **rankings,
+        counts=_widened(old, limits) + _widened(new, limits),
+        limits=limits,
+        classes=classes,
+        class_counts=class_counts,
+        class_sums=class_sums,
+    )
+
+
+def _ranked(rankings: list[Ranking], key: np.ndarray, k: int) -> Ranking:
+    """The first k by `key`; a stable sort leaves equal ones in the order of their numbers."""
+    order = np.argsort(key, axis=1, kind="stable")[:, :k]
+    return Ranking(*(np.take_along_axis(np.hstack(part), order, 1) for part in zip(*rankings)))
+
+
+def _sampled(rankings: list[Ranking]) -> Ranking:
+    """Pictures whose number times the golden ratio has the smallest fraction: evenly spread."""
+    numbers = np.hstack([ranking.pictures[0] for ranking in rankings])
+    order = np.argsort(numbers * 0.6180339887498949 % 1, kind="stable")[:SAMPLE]
+    return Ranking(*(np.hstack(part)[:, order] for part in zip(*rankings)))
+
+
+def _widened(part: LayerScan, limits: np.ndarray) -> np.ndarray:
+    """The histogram at larger limits. Limits are powers of two, so bins join in pairs, exactly."""
+    counts, have, quarter = part.counts.copy(), part.limits.copy(), BINS // 4
+    while (narrow := have < limits).any():
+        joined = counts[narrow].reshape(-1, BINS // 2, 2).sum(2)
+        counts[narrow] = np.pad(joined, ((0, 0), (quarter, quarter)))
+        have[narrow] *= 2
+    return counts
