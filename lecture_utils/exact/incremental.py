@@ -88,9 +88,9 @@ class Incremental:
         """The output [B, ...] for B pictures that differ from the clean one inside a window.
 
         Args:
-            windows: the new contents [part of B, channels, h, w] and their place in each picture. Maps are
-                computed part by part, what comes after them (and reads all its weights each time,
-                whether for one picture or for hundreds) for all pictures together.
+            windows: the new contents [part of B, channels, h, w] and their place in each picture.
+                Maps are computed part by part, what comes after them (and reads all its weights
+                each time, whether for one picture or for hundreds) for all pictures together.
 
         Returns:
             Also, for each watched module, the sums of its feature maps, [B, maps].
