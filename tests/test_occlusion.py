@@ -772,9 +772,9 @@ def test_judgements_are_kept_by_all_they_depend_on(ask, settings, monkeypatch):
 
 def test_another_mask_or_label_is_judged_anew():
     for _ in range(2):
-        assert occlusion.judge(reads(), [white_picture("mug")], 80, 40)["hit"].all()
-        assert not occlusion.judge(reads(), [white_picture("mug", corner=2)], 80, 40)["hit"].any()
-        assert occlusion.judge(reads(), [white_picture("car")], 80, 40)["fall"] == 0
+        assert occlusion.judge(reads(), [white_picture("mug")], 60, 60)["hit"].all()
+        assert not occlusion.judge(reads(), [white_picture("mug", corner=2)], 60, 60)["hit"].any()
+        assert occlusion.judge(reads(), [white_picture("car")], 60, 60)["fall"] == 0
 
 
 def test_judgements_are_not_made_twice(monkeypatch):
