@@ -1,39 +1,26 @@
 """Cover a part of the picture and see what the network relied on (Zeiler & Fergus 2014, figure 7).
 
-A square moves over the picture; `sweep` keeps what the network says for every place of it. The
-other functions turn a sweep into maps, judge it by the object's mask, and hide or show pixels in
-an order of importance. Pictures are Tensors [3, H, W] as the network's `preprocess` makes them.
+A square moves over the picture; `sweep` keeps what the network says for every place of it. A
+sweep gives maps over the picture, and many pictures' sweeps are judged by the objects' masks.
+Pictures are Tensors [channels, H, W] as the network's `preprocess` makes them.
 """
 
-import hashlib
-import itertools
-import math
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lecture_utils import layers as layer_tools
-from lecture_utils import store
-from lecture_utils.exact.incremental import Incremental
-from lecture_utils.layers import evaluating
-from lecture_utils.models import Network
-from lecture_utils.exact.whole import Plain
-from lecture_utils.exact.windows import Window, batches, covered
+from lecture_utils import images, store
+from lecture_utils.exact import Sweeper
+from lecture_utils.methods import fingerprints, judging
+from lecture_utils.models import Network, on_cpu
 
-VERSION = 2  # of the numbers in the cache; raise it when they would come out differently
 FILLS = ("grey", "mean", "blur", "noise")
-COARSE = 5  # squares a side in the first, coarse look
-BATCH = 4e6  # numbers in one batch of the largest windows (16 MB): more would be slower
-TOGETHER = 400  # squares that go together through what comes after the feature maps
-SUMS = ("totals", "clean_totals")  # what a Sweep has one array a layer of
-TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest logit
 
 
 @dataclass(frozen=True)
@@ -41,19 +28,20 @@ class Sweep:
     """What a network says for every place of the occluder; NaN where it was not computed.
 
     Attributes:
-        tops, lefts: first row and column of the squares, in pixels; a grid of rows x columns.
-        size, extent: side of the square and of the picture, in pixels.
-        logits: float32 [rows, columns, classes]; clean_logits: [classes], nothing covered.
+        tops, lefts: first rows and first columns of the squares, in pixels; a grid of them.
+        size: side of the square; extent: (height, width) of the picture; in pixels.
+        logits: [rows, columns, classes]; clean_logits: [classes], nothing covered.
         totals: for each asked-for layer the sum of each feature map over its positions,
             [rows, columns, maps]; clean_totals: [maps].
         method: how it was computed, in words; every method is exact.
-        multiply_adds, plain_multiply_adds: of this sweep, and of plain passes in its place.
+        multiply_adds, plain_multiply_adds: of this sweep, and of plain passes in its place; both
+            are 0 where they were not counted.
     """
 
     tops: np.ndarray
     lefts: np.ndarray
     size: int
-    extent: int
+    extent: tuple[int, int]
     logits: np.ndarray
     clean_logits: np.ndarray
     totals: dict[str, np.ndarray]
@@ -81,8 +69,8 @@ class Sweep:
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the squares' middles, in pixels (of what lies inside the picture)."""
         return tuple(
-            (np.maximum(first, 0) + np.minimum(first + self.size, self.extent)) / 2
-            for first in (self.tops, self.lefts)
+            (np.maximum(first, 0) + np.minimum(first + self.size, side)) / 2
+            for first, side in zip((self.tops, self.lefts), self.extent)
         )
 
 
@@ -108,37 +96,46 @@ def places(extent: int, size: int, step: int, over_edge: bool = False) -> np.nda
     return np.unique(np.append(np.arange(0, extent - size + 1, step), extent - size))
 
 
-def seen(network: Network, image: object) -> Tensor:
-    """A Picture, PIL image or Tensor as the network sees it: Tensor [3, H, W]."""
+def input_picture(network: Network, image: object) -> Tensor:
+    """A Picture, PIL image or Tensor as the network sees it: Tensor [channels, H, W]."""
     known = isinstance(image, Tensor)
-    return image if known else network.preprocess(getattr(image, "image", image))
+    picture = image if known else network.preprocess(getattr(image, "image", image))
+    return on_cpu(picture.detach())
 
 
 def filling(network: Network, image: object, fill: object = "grey", seed: int = 0) -> Tensor:
-    """What comes in place of covered pixels: a whole picture, Tensor [3, H, W].
+    """What comes in place of covered pixels: a whole picture, Tensor [channels, H, W].
 
     Args:
         fill: "grey" (mid-grey), "mean" (mean colour of this picture), "blur" (this picture out
             of focus, by a 16th of its width), "noise" (random colours), or another picture.
+
+    Raises ValueError for another fill, or a picture of another size.
     """
-    picture = seen(network, image)
-    side = picture.shape[-1]
+    picture = input_picture(network, image)
+    channels, height, width = picture.shape
     if not isinstance(fill, str):
-        return seen(network, fill)
-    if fill == "grey":
-        return network.preprocess(Image.new("RGB", (side, side), (128, 128, 128)))
+        other = input_picture(network, fill)
+        if other.shape != picture.shape:
+            raise ValueError(f"the fill is {[*other.shape]}, the picture {[*picture.shape]}")
+        return other
     if fill == "mean":
         return picture.mean((1, 2), keepdim=True).expand_as(picture)
     if fill == "blur":
-        return torch.from_numpy(ndimage.gaussian_filter(picture.numpy(), (0, side / 16, side / 16)))
+        blurred = ndimage.gaussian_filter(picture.numpy(), (0, width / 16, width / 16))
+        return torch.from_numpy(blurred)
+    if fill not in FILLS:
+        raise ValueError(f"no fill {fill!r}: {', '.join(FILLS)}, or a picture")
+    level = torch.tensor(128)
     if fill == "noise":
-        pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
-        return network.preprocess(Image.fromarray(pixels))
-    raise ValueError(f"no fill {fill!r}: {', '.join(FILLS)}, or a picture")
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+        level = torch.from_numpy(pixels).permute(2, 0, 1)
+    black, white = judging.black_and_white(network)
+    return on_cpu(black + (white - black) * (level / 255)).expand_as(picture)
 
 
 def cover(picture: Tensor, under: Tensor, top: int, left: int, size: int) -> Tensor:
-    """A copy of `picture` with one square taken from `under`; both Tensors [3, H, W]."""
+    """A copy of `picture` with one square taken from `under`; all Tensors [channels, H, W]."""
     covered = picture.clone()
     rows, columns = (slice(max(start, 0), max(start + size, 0)) for start in (top, left))
     covered[:, rows, columns] = under[:, rows, columns]
@@ -155,40 +152,52 @@ def sweep(
     step: int = 8,
     fill: object = "grey",
     over_edge: bool = False,
-    layers: Iterable[str] = (),
+    layers: str | Iterable[str] = (),
     progress: bool = True,
+    prepared: Sweeper | None = None,
 ) -> Sweep:
     """Cover every place of a picture in turn; kept on disk, so that a second call is quick.
 
     Args:
-        image: Picture, PIL image or Tensor [3, H, W].
+        image: Picture, PIL image or Tensor [channels, H, W].
         size, step: side of the square and distance between places, in pixels.
         fill, over_edge: see `filling` and `places`.
         layers: layers whose feature maps are to be summed, as `layers.resolve` takes them.
+        prepared: `exact.Sweeper(network, layers)` that you made before, to save time with many
+            pictures; it brings its layers along.
 
     An interrupt (the stop button) gives back what is done, coarse places first, with a warning.
-    Raises ValueError for impossible sizes and fills, `layers.UnknownLayer`.
+    Raises ValueError for impossible sizes and fills and if `prepared` is not of this network as
+    it is now, `layers.UnknownLayer`.
     """
-    picture, under = seen(network, image), filling(network, image, fill)
-    settings = (size, step, over_edge, *layers)
-    content = hashlib.sha256(picture.numpy().tobytes() + under.numpy().tobytes()).hexdigest()
-    key = f"occlusion.sweep {VERSION} {network.fingerprint()} {content} {settings}"
-    if (kept := store.load(key)) is not None:
-        return _unpacked(kept)
+    picture, under = input_picture(network, image), filling(network, image, fill)
+    names = [layers] if isinstance(layers, str) else list(layers)
+    network_now, shown = network.fingerprint(), fingerprints.of(picture, under)
+    if prepared is not None:
+        names = prepared.layers
+        if prepared.fingerprint != network_now:
+            raise ValueError("the network is not what was prepared: make a new exact.Sweeper")
+    key = ("occlusion.sweep 3", network_now, shown, int(size), int(step), bool(over_edge), *names)
     result = None
-    with tqdm(desc="places", leave=False, disable=not progress) as bar:
-        try:
-            for result in growing(network, picture, size, step, under, over_edge, layers):
+
+    def make() -> Sweep:
+        nonlocal result
+        with tqdm(desc="places", leave=False, disable=not progress) as bar:
+            for result in growing(
+                network, picture, size, step, under, over_edge, names, prepared=prepared
+            ):
                 bar.total = result.done.size
                 bar.update(int(result.done.sum()) - bar.n)
-        except KeyboardInterrupt:
-            if result is None:
-                raise
-            done = f"{result.done.sum()} of {result.done.size}"
-            warnings.warn(f"interrupted: {done} places are computed", stacklevel=2)
-            return result
-    store.save(key, _packed(result))
-    return result
+        return result
+
+    try:
+        return store.kept(key, make)
+    except KeyboardInterrupt:
+        if result is None:
+            raise
+        done = f"{result.done.sum()} of {result.done.size}"
+        warnings.warn(f"interrupted: {done} places are computed", stacklevel=2)
+        return result
 
 
 def growing(
@@ -198,101 +207,247 @@ def growing(
     step: int = 8,
     fill: object = "grey",
     over_edge: bool = False,
-    layers: Iterable[str] = (),
+    layers: str | Iterable[str] = (),
+    prepared: Sweeper | None = None,
 ) -> Iterator[Sweep]:
     """The same sweep while it is being computed: first a coarse grid of places, then more.
 
-    Arguments and errors as for `sweep`; nothing is kept on disk. Numbers that are there are exact,
-    other places are NaN; the last Sweep is complete.
+    Arguments and errors as for `sweep`; nothing is kept on disk, and whether `prepared` is of this
+    network is not looked at. Numbers that are there are exact, other places are NaN; the last
+    Sweep is complete.
     """
-    picture, under = seen(network, image), filling(network, image, fill)
-    extent = picture.shape[-1]
-    starts, names = places(extent, size, step, over_edge), list(layers)
-    count = len(starts)
+    picture, under = input_picture(network, image), filling(network, image, fill)
+    extent = tuple(picture.shape[1:])
+    tops, lefts = (places(side, size, step, over_edge) for side in extent)
+    prepared = prepared or Sweeper(network, layers)
+    if prepared.network is not network:
+        raise ValueError("`prepared` was made of another network")
+    logits, totals = None, {}
+    for part in prepared.answers(picture, under, tops, lefts, size):
+        if logits is None:
+            grid, clean = (len(tops), len(lefts)), (part.clean_logits, part.clean_sums)
+            logits = np.full((*grid, *clean[0].shape), np.nan, clean[0].dtype)
+            totals = {
+                name: np.full((*grid, *sums.shape), np.nan, sums.dtype)
+                for name, sums in clean[1].items()
+            }
+        logits[part.rows, part.columns] = part.logits
+        for name, sums in part.sums.items():
+            totals[name][part.rows, part.columns] = sums
+        now = logits.copy(), part.clean_logits, {n: t.copy() for n, t in totals.items()}
+        counts = part.multiply_adds, part.plain_multiply_adds * len(tops) * len(lefts)
+        yield Sweep(tops, lefts, size, extent, *now, part.clean_sums, part.method, *counts)
 
-    def squares(rows: np.ndarray, columns: np.ndarray) -> Window:
-        return covered(picture, under, starts[rows], starts[columns], size)
 
-    coarse = np.unique(np.linspace(0, count - 1, COARSE).round().astype(int))
-    todo = np.ones((count, count), bool)
-    todo[np.ix_(coarse, coarse)] = False
-    with evaluating(network.module):
-        engine, method, found = _started(network, picture, names, squares(*np.nonzero(~todo)))
-        clean_logits, clean_sums = engine.clean
-    clean_logits = clean_logits[0].numpy()
-    logits = np.full((count, count, len(clean_logits)), np.nan, np.float32)
-    totals = {
-        name: np.full((count, count, sums.shape[1]), np.nan, np.float32)
-        for name, sums in zip(names, clean_sums)
+# --- maps of a sweep ----------------------------------------------------------------------------
+
+
+def drop(sweep: Sweep, target: int, of: str = "logit") -> np.ndarray:
+    """How much covering each place takes from one class, [rows, columns]; below 0 it gives.
+
+    Args:
+        of: "logit", or "probability", which the other classes' logits change as well.
+    """
+    if of == "logit":
+        return sweep.clean_logits[target] - sweep.logits[..., target]
+    if of == "probability":
+        return sweep.clean_probabilities[target] - sweep.probabilities[..., target]
+    raise ValueError(f"a drop of the logit or of the probability, not of {of!r}")
+
+
+def strongest_map(sweep: Sweep, layer: str) -> int:
+    """The feature map with the largest total on the picture as it is (Zeiler & Fergus 2014)."""
+    return int(sweep.clean_totals[layer].argmax())
+
+
+def paint(sweep: Sweep, values: np.ndarray) -> np.ndarray:
+    """Values [rows, columns] laid over the picture, [H, W].
+
+    Every pixel shows the computed square whose middle is nearest (Zeiler & Fergus, figure 7).
+    """
+    rows, columns = (
+        np.abs(np.arange(side)[:, None] + 0.5 - middles).argmin(1)
+        for side, middles in zip(sweep.extent, sweep.centres)
+    )
+    nearest = ndimage.distance_transform_edt(
+        ~sweep.done, return_distances=False, return_indices=True
+    )
+    return values[tuple(nearest)][np.ix_(rows, columns)]
+
+
+def per_pixel(sweep: Sweep, values: np.ndarray) -> np.ndarray:
+    """Mean of the values of all squares that cover a pixel, [H, W]; 0 where none is computed."""
+    summed, covering = np.zeros((2, *sweep.extent))
+    for row, column in zip(*np.nonzero(sweep.done)):
+        top, left = sweep.tops[row], sweep.lefts[column]
+        where = np.s_[max(top, 0) : top + sweep.size, max(left, 0) : left + sweep.size]
+        summed[where] += values[row, column]
+        covering[where] += 1
+    return summed / np.maximum(covering, 1)
+
+
+def peak(sweep: Sweep, values: np.ndarray) -> tuple[int, int]:
+    """The pixel (row, column) in the middle of the square with the largest value."""
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    return int(sweep.centres[0][row]), int(sweep.centres[1][column])
+
+
+# --- many pictures, kept ------------------------------------------------------------------------
+
+
+def target_class(network: Network, picture: object, logits: np.ndarray) -> int:
+    """The picture's class; the predicted one if the network does not know the picture's."""
+    known = _knows(network, picture)
+    return network.classes.index(picture.label) if known else int(logits.argmax())
+
+
+def _knows(network: Network, picture: object) -> bool:
+    return getattr(picture, "label", None) in network.classes
+
+
+def _of_each(
+    what: str,
+    network: Network,
+    pictures: Sequence,
+    settings: tuple,
+    each: Iterable[dict],
+) -> dict[str, np.ndarray]:
+    """Arrays with one entry a picture; `each` gives the entries, if they are not kept."""
+    if not len(pictures):
+        raise ValueError("there are no pictures: give at least one")
+
+    def make() -> dict[str, np.ndarray]:
+        rows = list(tqdm(each, desc="pictures", total=len(pictures), leave=False))
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    shown = images.fingerprint(pictures)
+    return store.kept((f"occlusion.{what} 2", network.fingerprint(), shown, *settings), make)
+
+
+def judge(
+    network: Network,
+    pictures: Sequence,
+    size: int = 32,
+    step: int = 16,
+    fill: str = "grey",
+    layer: str | None = None,
+) -> dict[str, np.ndarray]:
+    """One sweep for each picture, held against its mask; kept on disk.
+
+    Args:
+        size, step, fill: as for `sweep`.
+        layer: also where covering takes most from this layer's strongest map.
+
+    Returns:
+        Arrays with one entry a picture. `right`: 1 if it is recognised, 0 if not, NaN if the
+        network has no class of its label; then all is about the class that it finds most probable.
+        `hit`, `hit_probability`: does the square that takes most from the logit (probability)
+        have its middle on the object? `centre`: is the middle of the picture object? `chance`:
+        part of the places on object. `share`: of the evidence (`per_pixel`) on the object,
+        `area`: of the picture. `changed`: part of the places that change the answer. `fall`: of
+        the logit at the deciding place `row`, `column` (in pixels). With a layer also `map`, its
+        number, `map_row`, `map_column`, where it loses most, and `map_fall`, the part of its total
+        that it loses there; NaN if the total is not positive.
+
+    Raises ValueError without pictures, or for one that has no mask.
+    """
+
+    def each() -> Iterator[dict]:
+        prepared = Sweeper(network, layer or ())
+        for picture in pictures:
+            mask = judging.object_mask(network, picture)
+            (*_, swept) = growing(network, picture, size, step, fill, prepared=prepared)
+            yield _judged(network, picture, mask, swept, layer)
+
+    return _of_each("judge", network, pictures, (size, step, fill, layer or ""), each())
+
+
+def _judged(
+    network: Network, picture: object, mask: np.ndarray, swept: Sweep, layer: str | None
+) -> dict[str, float]:
+    target = target_class(network, picture, swept.clean_logits)
+    answer = swept.clean_logits.argmax()
+    fall = drop(swept, target)
+    row, column = peak(swept, fall)
+    middles = np.ix_(*(middle.astype(int) for middle in swept.centres))
+    height, width = swept.extent
+    found = {
+        "right": float(answer == target) if _knows(network, picture) else np.nan,
+        "hit": mask[row, column] > 0.5,
+        "hit_probability": mask[peak(swept, drop(swept, target, "probability"))] > 0.5,
+        "centre": mask[height // 2, width // 2] > 0.5,
+        "chance": (mask[middles] > 0.5).mean(),
+        "share": judging.share(per_pixel(swept, fall), mask),
+        "area": mask.mean(),
+        "changed": (swept.logits.argmax(-1) != answer).mean(),
+        "fall": fall.max(),
+        "row": row,
+        "column": column,
     }
-    clean_totals = {name: sums[0].numpy() for name, sums in zip(names, clean_sums)}
-    result = Sweep(starts, starts, size, extent, logits, clean_logits, totals, clean_totals, method)
-    side = max(1, math.isqrt(int(BATCH / engine.largest)))
-    side = math.ceil(count / math.ceil(count / side))  # as it will be
-    rest, together = batches(todo, side), 1
-    if isinstance(engine, Incremental):
-        together = max(1, TOGETHER // side**2)
-    done = [np.nonzero(~todo)]
-    while done:
-        rows, columns = np.concatenate(done, axis=1)
-        logits[rows, columns] = found[0].numpy()
-        for name, summed in zip(names, found[1]):
-            totals[name][rows, columns] = summed.numpy()
-        yield replace(
-            result,
-            logits=logits.copy(),
-            totals={name: array.copy() for name, array in totals.items()},
-            multiply_adds=engine.multiply_adds,
-            plain_multiply_adds=engine.plain_multiply_adds * count**2,
-        )
-        if done := list(itertools.islice(rest, together)):
-            found = engine.run(squares(*block) for block in done)
+    if layer:
+        found["map"] = number = strongest_map(swept, layer)
+        total = swept.clean_totals[layer][number]
+        lost = total - swept.totals[layer][..., number]
+        found["map_fall"] = lost.max() / total if total > 0 else np.nan
+        found["map_row"], found["map_column"] = peak(swept, lost)
+    return found
 
 
-def _started(
-    network: Network, picture: Tensor, names: list[str], first: Window
-) -> tuple[Incremental | Plain, str, tuple[Tensor, list[Tensor]]]:
-    """The engine, how it works, and what it says of the first squares.
+def hide(network: Network, pictures: Sequence, fill: str = "grey") -> dict[str, np.ndarray]:
+    """Logits [pictures, classes] of pictures as they are, and with parts hidden; kept on disk.
 
-    The incremental one, if it says of the middle one of them what a plain pass says; a network
-    that has not changed since is not asked again.
+    Returns `clean`, `object`, `box` and `background`, see `judging.hidden`. Raises ValueError
+    without pictures, or for one that has no mask.
     """
-    plain, method = Plain(network, picture, names), "only what can change is computed"
-    try:
-        paths = [layer_tools.resolve(network, name) for name in names]
-        engine = Incremental(network.module, picture, paths)
-        found = engine.run([first])
-        if tuple(paths) in engine.checked:
-            return engine, method, found
-        one = slice(len(first.top) // 2, len(first.top) // 2 + 1)
-        trial = plain.run([Window(first.value[one], first.top[one], first.left[one])])
-        pairs = zip([found[0], *found[1]], [trial[0], *trial[1]])
-        if all((a[one] - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in pairs):
-            engine.checked.add(tuple(paths))
-            return engine, method, found
-        reason = "computing only what can change would give other numbers for this network"
-    except Exception as error:  # tracing runs the network's own code, which may raise anything
-        reason = f"the forward pass cannot be traced ({error})"
-    return plain, f"whole pictures are computed: {reason}", plain.run([first])
+    each = (
+        judging.hidden(
+            network,
+            input_picture(network, picture),
+            filling(network, picture, fill),
+            judging.object_mask(network, picture),
+        )
+        for picture in pictures
+    )
+    return _of_each("hide", network, pictures, (fill,), each)
 
 
-def _packed(result: Sweep) -> dict[str, np.ndarray]:
-    """As arrays, for the cache."""
-    arrays = {}
-    for name, value in vars(result).items():
-        if name in SUMS:
-            arrays |= {f"{name} {layer}": array for layer, array in value.items()}
-        else:
-            arrays[name] = np.asarray(value)
-    return arrays
+def curves(
+    network: Network,
+    pictures: Sequence,
+    size: int = 32,
+    step: int = 16,
+    fill: str = "blur",
+    steps: int = 10,
+) -> dict[str, np.ndarray]:
+    """Deletion and insertion curves in three orders; kept on disk.
 
+    Returns:
+        `evidence deletion`: [pictures, steps + 1], see `judging.curve`, by the fall of the logit
+        (`per_pixel`); also for the orders `centre`, outwards from the middle, and `random`; also
+        for `insertion`.
 
-def _unpacked(arrays: dict[str, np.ndarray]) -> Sweep:
-    values = {name: {} for name in SUMS}
-    for key, array in arrays.items():
-        name, _, layer = key.partition(" ")
-        if layer:
-            values[name][layer] = array
-        else:
-            values[name] = array if array.ndim else array.item()
-    return Sweep(**values)
+    Raises ValueError without pictures.
+    """
+
+    def each() -> Iterator[dict]:
+        prepared = Sweeper(network)
+        for picture in pictures:
+            shown, under = input_picture(network, picture), filling(network, picture, fill)
+            (*_, swept) = growing(network, shown, size, step, under, prepared=prepared)
+            target = target_class(network, picture, swept.clean_logits)
+            rows, columns = np.indices(swept.extent)
+            away = np.hypot(rows - rows.mean(), columns - columns.mean())
+            orders = {
+                "evidence": per_pixel(swept, drop(swept, target)),
+                "centre": -away,
+                "random": np.random.default_rng(0).random(away.shape),
+            }
+            yield {
+                f"{name} {kind}": judging.curve(
+                    network, shown, under, order, target, steps, kind == "insertion"
+                )
+                for name, order in orders.items()
+                for kind in ("deletion", "insertion")
+            }
+
+    return _of_each("curves", network, pictures, (size, step, fill, steps), each())

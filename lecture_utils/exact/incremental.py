@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from lecture_utils.exact.prepared import Prepared, modules_around
 from lecture_utils.exact.whole import map_sums
-from lecture_utils.exact.prepared import modules_around, prepared
 from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
@@ -36,18 +36,12 @@ LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
 
-# On Linux large blocks of memory go back to the system when they are freed, and getting new ones is
-# slow. That ends once a block of just under 32 MB was freed (`man mallopt`, M_MMAP_THRESHOLD); this
-# one is never written to, so it costs nothing.
-torch.empty(2**25 - 2**14, dtype=torch.uint8)
-
 
 class Incremental:
     """One network and one picture, ready for changed versions of that picture.
 
     Args:
-        module: in evaluation mode while it is traced; never modified.
-        image: the unchanged picture, Tensor [3, H, W].
+        image: the unchanged picture, Tensor [channels, H, W].
         watch: modules whose feature maps are to be summed over all positions, as
             `layers.resolve` names them.
 
@@ -55,20 +49,17 @@ class Incremental:
         clean: what `run` would give for the unchanged picture.
         largest: numbers in the largest window of one picture in the last run.
         multiply_adds: of the convolutions and fully connected layers in all runs so far;
-            plain_multiply_adds: of one plain pass.
+            plain: of one plain pass.
 
-    Raises KeyError for a module that takes no part, and whatever `torch.fx` raises for a network
-    that it cannot trace.
+    Raises KeyError for a module that takes no part, TypeError if the output is not one tensor.
     """
 
-    def __init__(self, module: nn.Module, image: Tensor, watch: Iterable[str] = ()):
-        self.module = module
-        steps = prepared(module)
-        self.modules, self.slides, self.checked = steps.modules, steps.slides, steps.checked
+    def __init__(self, network: Prepared, image: Tensor, watch: Iterable[str] = ()):
+        self.module, self.modules, self.slides = network.module, network.modules, network.slides
         self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
         self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
         with torch.inference_mode():
-            for node in steps.graph.nodes:
+            for node in network.graph.nodes:
                 first = not self.values
                 value = image[None] if first else self._call(node, self.values.get)
                 if isinstance(value, Tensor) and value.ndim == 4:
@@ -77,6 +68,8 @@ class Incremental:
                 inputs = [source for source in node.all_input_nodes if source in self.inputs]
                 if first or inputs:
                     self.inputs[node] = inputs
+        if not isinstance(value, Tensor):
+            raise TypeError(f"its output is a {type(value).__name__}, not one tensor")
         self.last_user = {s: node for node, inputs in self.inputs.items() for s in inputs}
         self.end = node
         self.maps = max(  # how many steps there are after the first, up to the last that sees maps
@@ -89,15 +82,15 @@ class Incremental:
         self.frames: dict[tuple, Tensor] = {}
         self.clean = value, [map_sums(self.values[step]) for step in self.watched]
         self.largest, self.multiply_adds = 1, 0
-        self.plain_multiply_adds = sum(self._multiply_adds(*step) for step in self.values.items())
+        self.plain = sum(self._multiply_adds(*step) for step in self.values.items())
 
     def run(self, windows: Iterable[Window]) -> tuple[Tensor, list[Tensor]]:
         """The output [B, ...] for B pictures that differ from the clean one inside a window.
 
         Args:
-            windows: the new contents [part of B, 3, h, w] and their place in each picture. Maps are
-                computed part by part, what comes after them (and reads all its weights each time,
-                whether for one picture or for hundreds) for all pictures together.
+            windows: the new contents [part of B, channels, h, w] and their place in each picture.
+                Maps are computed part by part, what comes after them (and reads all its weights
+                each time, whether for one picture or for hundreds) for all pictures together.
 
         Returns:
             Also, for each watched module, the sums of its feature maps, [B, maps].
@@ -172,13 +165,13 @@ class Incremental:
         top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
         left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
 
-        def seen(source: fx.Node) -> Tensor:
+        def operand(source: fx.Node) -> Tensor:
             place = (top, left, height, width)
             if source in values:
                 return look(self.values[source], values[source], *place)
             return cut(self.values[source], *place)
 
-        return Window(self._call(node, seen), top, left)
+        return Window(self._call(node, operand), top, left)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution or pooling: the outputs that see the window."""

@@ -9,7 +9,6 @@ Toom (1963) and Cook (1966), Winograd (1980); in networks: Lavin & Gray, "Fast A
 Convolutional Neural Networks" (CVPR 2016).
 """
 
-import functools
 import math
 
 import numpy as np
@@ -27,7 +26,6 @@ def _values(coefficients: int, count: int) -> np.ndarray:
     return np.vstack([finite, np.eye(coefficients)[-1]])  # at infinity the highest power is all
 
 
-@functools.cache
 def matrices(tile: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Values of `tile` pixels and of `taps` weights, coefficients of the product from its values.
 
@@ -49,13 +47,20 @@ class Spread:
         # a product of polynomials turns the filters round, a convolutional layer does not
         turned = layer.weight.detach().flip(3)
         self.weight = turned.permute(3, 0, 2, 1).contiguous()  # columns first
-        self.groups, self.filters = layer.groups, functools.cache(self._filters)
+        self.groups = layer.groups
+        self.known: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # by the width of tiles
 
-    def _filters(self, tile: int) -> Tensor:
-        """The filters' values: one column wide, all filters' for the first point, then the next."""
-        taps, _, rows, maps = self.weight.shape
-        found = matrices(tile, taps)[1] @ self.weight.view(taps, -1)
-        return found.view(-1, rows, 1, maps).permute(0, 3, 1, 2)
+    def _prepared(self, tile: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Matrix to the values of `tile` pixels, the filters' values, matrix to coefficients.
+
+        The filters are one column wide, all of them for the first point, then for the next.
+        """
+        if tile not in self.known:
+            taps, _, rows, maps = self.weight.shape
+            to_values, filters_to_values, to_coefficients = matrices(tile, taps)
+            filters = (filters_to_values @ self.weight.view(taps, -1)).view(-1, rows, 1, maps)
+            self.known[tile] = to_values, filters.permute(0, 3, 1, 2), to_coefficients
+        return self.known[tile]
 
     def _tiles(self, columns: int) -> tuple[int, int]:
         """In how many tiles a row is cut, and how wide they are."""
@@ -88,11 +93,11 @@ class Spread:
         tiles, tile = self._tiles(columns)
         if missing := tiles * tile - columns:
             maps = F.pad(maps, (0, 0, 0, missing))
-        to_values, _, to_coefficients = matrices(tile, taps)
+        to_values, filters_values, to_coefficients = self._prepared(tile)
         values = to_values @ maps.reshape(rows, batch * tiles, tile, channels)
         products = F.conv2d(
             values.view(1, rows, batch * tiles, -1).permute(0, 3, 1, 2),
-            self.filters(tile),
+            filters_values,
             padding=(padding[0], 0),
             groups=len(to_values) * self.groups,
         )

@@ -1,52 +1,36 @@
 """A network's forward pass as single steps, for `incremental`."""
 
 import copy
-import functools
 import operator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from lecture_utils.exact.windows import Slide, sliding
+from lecture_utils.models import evaluating
 
 
 @dataclass(frozen=True)
-class Steps:
+class Prepared:
     """What is the same for all pictures.
 
+    module: the network itself, never modified.
     graph: of the forward pass; none of its steps overwrites what another one still needs.
     modules: by name; copies that share their weights with the originals, in evaluation mode, and
         not overwriting their input.
     slides: of the convolutions and poolings among the steps; they hold weights in another order.
-    weights: of the convolutions, as they were, by module and name.
-    checked: paths of watched modules with which it was found equal to a plain pass.
     """
 
+    module: nn.Module
     graph: fx.Graph
     modules: dict[str, nn.Module]
     slides: dict[fx.Node, Slide]
-    weights: dict[tuple[str, str], Tensor]
-    checked: set
 
 
-def prepared(module: nn.Module) -> Steps:
-    """The steps of a network; those of the last one are kept until it changes.
-
-    Raises whatever `torch.fx` raises for a network that it cannot trace.
-    """
-    parts = (repr(module), *module.modules())
-    kept = _steps(module, parts)
-    now = (getattr(kept.modules[part], name) for part, name in kept.weights)
-    if not all(map(torch.equal, now, kept.weights.values())):
-        _steps.cache_clear()
-        kept = _steps(module, parts)
-    return kept
-
-
-@functools.lru_cache(maxsize=1)
-def _steps(module: nn.Module, _: tuple) -> Steps:
-    graph = _trace(module)
+def prepared(module: nn.Module) -> Prepared:
+    """The steps of a network; raises whatever `torch.fx` raises for one that it cannot trace."""
+    with evaluating(module):
+        graph = _trace(module)
     modules = {name: copy.copy(part) for name, part in module.named_modules()}
     for part in modules.values():
         part.training = False
@@ -55,13 +39,7 @@ def _steps(module: nn.Module, _: tuple) -> Steps:
     called = [node for node in graph.nodes if node.op == "call_module"]
     slides = {node: sliding(modules[node.target]) for node in called}
     slides = {node: slide for node, slide in slides.items() if slide is not None}
-    convolutions = {n: part for n, part in modules.items() if isinstance(part, nn.Conv2d)}
-    weights = {
-        (path, name): value.detach().clone()
-        for path, part in convolutions.items()
-        for name, value in part.named_parameters()
-    }
-    return Steps(graph, modules, slides, weights, set())
+    return Prepared(module, graph, modules, slides)
 
 
 def _trace(module: nn.Module) -> fx.Graph:

@@ -1,12 +1,10 @@
-"""Rectangles of feature maps: cutting them out, laying them together, sliding filters over them.
+"""Rectangles of feature maps: cutting them out, pasting them in, sliding filters over them.
 
 The geometry under `incremental`: which outputs of a layer a change can reach, and which inputs
 these outputs need. Places are numpy arrays, values are Tensors.
 """
 
-import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -15,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lecture_utils.methods.receptive_fields import pair
 from lecture_utils.exact.polynomials import Spread, spread
+from lecture_utils.methods.receptive_fields import pair
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Window:
 
 
 def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, size: int) -> Window:
-    """Windows of a picture where squares are taken from another one; both Tensors [3, H, W].
+    """Windows of a picture where squares are taken from another one; both Tensors [channels, H, W].
 
     Args:
         top, left: int64 [B]; a square may hang over the edge, but not lie beyond it.
@@ -53,23 +51,6 @@ def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, siz
     return Window(new, top, left)
 
 
-def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the squares whose windows form a batch, about `side` x `side` of them.
-
-    Rows, and columns, that are equally far from the edge: there windows are cut off alike.
-
-    Args:
-        todo: bool [rows, columns], which squares are asked for.
-    """
-    count = len(todo)
-    inner = np.argsort(np.abs(np.arange(count) - (count - 1) / 2), kind="stable")
-    bands = np.array_split(inner, math.ceil(count / side))
-    for rows, columns in itertools.product(bands, bands):
-        row, column = np.nonzero(todo[np.ix_(rows, columns)])
-        if len(row):
-            yield rows[row], columns[column]
-
-
 def cut(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
     """Cut one rectangle out of each stack of maps, or all rectangles out of the only one.
 
@@ -84,7 +65,7 @@ def cut(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int
     return found.view(len(top), height, width, -1).permute(0, 3, 1, 2)
 
 
-def lay(part: Tensor, maps: Tensor, top: np.ndarray, left: np.ndarray) -> None:
+def paste(part: Tensor, maps: Tensor, top: np.ndarray, left: np.ndarray) -> None:
     """Overwrite a rectangle of each stack of maps [B, ...] made by `cut`: its inverse."""
     height, width = part.shape[2:]
     pieces, rows = _pieces(maps, top, left, height, width)
@@ -125,7 +106,7 @@ def look(
         found = window.value
     else:
         found = cut(clean, around_top, around_left, rows, columns)
-        lay(window.value, found, window.top - around_top, window.left - around_left)
+        paste(window.value, found, window.top - around_top, window.left - around_left)
     if (rows, columns) == (height, width):
         return found
     return cut(found, top - around_top, left - around_left, height, width)
