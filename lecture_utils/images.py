@@ -15,28 +15,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lecture_utils import store
 from lecture_utils.methods import fingerprints
 
-CLASSES = (
-    "balloon",
-    "butterfly",
-    "cactus",
-    "car",
-    "fish",
-    "flower",
-    "house",
-    "ladybird",
-    "mug",
-    "mushroom",
-    "sailboat",
-    "snail",
-    "teapot",
-    "teddy",
+CLASSES = tuple(
+    "balloon butterfly cactus car fish flower house ladybird "
+    "mug mushroom sailboat snail teapot teddy".split()
 )
 MINIATURES = store.DATA / "miniatures"
 PER_CLASS = 100
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".heic", ".heif", ".avif"),
-)
+SUFFIXES = ".jpg .jpeg .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split()
 LARGEST_PHOTO = 150e6  # pixels; more would fill the memory of a small laptop
 KEPT_SIDE = 2048  # pixels; larger photos are reduced, no network here sees more
 

@@ -222,21 +222,8 @@ def growing(
     prepared = prepared or Sweeper(network, layers)
     if prepared.network is not network:
         raise ValueError("`prepared` was made of another network")
-    logits, totals = None, {}
-    for part in prepared.answers(picture, under, tops, lefts, size):
-        if logits is None:
-            grid, clean = (len(tops), len(lefts)), (part.clean_logits, part.clean_sums)
-            logits = np.full((*grid, *clean[0].shape), np.nan, clean[0].dtype)
-            totals = {
-                name: np.full((*grid, *sums.shape), np.nan, sums.dtype)
-                for name, sums in clean[1].items()
-            }
-        logits[part.rows, part.columns] = part.logits
-        for name, sums in part.sums.items():
-            totals[name][part.rows, part.columns] = sums
-        now = logits.copy(), part.clean_logits, {n: t.copy() for n, t in totals.items()}
-        counts = part.multiply_adds, part.plain_multiply_adds * len(tops) * len(lefts)
-        yield Sweep(tops, lefts, size, extent, *now, part.clean_sums, part.method, *counts)
+    for answers in prepared.answers(picture, under, tops, lefts, size):
+        yield Sweep(tops, lefts, size, extent, *answers)
 
 
 # --- maps of a sweep ----------------------------------------------------------------------------

@@ -156,10 +156,7 @@ class Incremental:
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
-            (window,), (source,) = windows, self.inputs[node]
-            fresh = source in self.slides and self.last_user[source] is node
-            if fresh and isinstance(self.modules.get(node.target), nn.ReLU):
-                return Window(window.value.relu_(), window.top, window.left)  # no copy is needed
+            (window,) = windows
             return Window(self._call(node, lambda _: window.value), window.top, window.left)
         rows, columns = self.values[node].shape[2:]
         top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
@@ -174,26 +171,20 @@ class Incremental:
         return Window(self._call(node, operand), top, left)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
-        """Convolution or pooling: the outputs that see the window."""
+        """Convolution or pooling: the outputs that see the window, from it and what is around."""
         if slide.spread is not None:
             return self._spread(node, slide, window)
         (source,), (rows, columns) = self.inputs[node], window.value.shape[2:]
         before, after = self.values[source].shape[2:], self.values[node].shape[2:]
         top, height = slide.reached(0, window.top, rows, after[0])
         left, width = slide.reached(1, window.left, columns, after[1])
-        if height * width > NEARLY * after.numel():
-            # the layer itself on all of its input is as fast
-            whole = self._whole(source, window).contiguous(memory_format=torch.channels_last)
-            value = self._call(node, lambda _: whole)
-            top = left = np.zeros_like(top)
-        else:  # from the window and what is around it
-            frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
-            clean = self._framed(source, frame, slide.outside)
-            down, right = slide.padding
-            moved = Window(window.value, window.top + down, window.left + right)
-            first_row, rows = slide.needed(0, top, height)
-            first_column, columns = slide.needed(1, left, width)
-            value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
+        frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
+        clean = self._framed(source, frame, slide.outside)
+        down, right = slide.padding
+        moved = Window(window.value, window.top + down, window.left + right)
+        first_row, rows = slide.needed(0, top, height)
+        first_column, columns = slide.needed(1, left, width)
+        value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
         self.multiply_adds += self._multiply_adds(node, value)
         return Window(value, top, left)
 

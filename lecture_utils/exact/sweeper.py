@@ -23,19 +23,17 @@ TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest nu
 
 
 class Answers(NamedTuple):
-    """What a network says for some of the squares.
+    """What a network says for a grid of squares; NaN where that is not computed yet.
 
-    rows, columns: int [n], which squares. logits: [n, classes]. sums: of each layer's feature maps
-    over their positions, {layer: [n, maps]}. clean_logits, clean_sums: with nothing covered.
-    method: how they were computed, in words. multiply_adds: so far; plain_multiply_adds: of one
-    pass over a whole picture; both 0 where they are not counted.
+    logits: [rows, columns, classes]. sums: of each layer's feature maps over their positions,
+    {layer: [rows, columns, maps]}. clean_logits, clean_sums: with nothing covered. method: how they
+    were computed, in words. multiply_adds: so far; plain_multiply_adds: of passes over whole
+    pictures for the complete grid; both 0 where they are not counted.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
     logits: np.ndarray
-    sums: dict[str, np.ndarray]
     clean_logits: np.ndarray
+    sums: dict[str, np.ndarray]
     clean_sums: dict[str, np.ndarray]
     method: str
     multiply_adds: int
@@ -78,7 +76,7 @@ class Sweeper:
     def answers(
         self, picture: Tensor, under: Tensor, tops: np.ndarray, lefts: np.ndarray, size: int
     ) -> Iterator[Answers]:
-        """What the network says for every place of a square, in blocks; first a coarse grid.
+        """What the network says for every place of a square: first a coarse grid, then more.
 
         Args:
             picture, under: Tensors [channels, H, W]; the squares are taken from `under`.
@@ -100,19 +98,19 @@ class Sweeper:
         method = "only what can change is computed"
         if self._problem:
             method = f"whole pictures are computed: {self._problem}"
-        clean_logits, clean_sums = self._named(engine.clean)
-        clean = clean_logits[0], {name: sums[0] for name, sums in clean_sums.items()}
+        clean = [part[0].numpy() for part in (engine.clean[0], *engine.clean[1])]
+        grids = [np.full((*todo.shape, *part.shape), np.nan, part.dtype) for part in clean]
         rest = batches(todo, side)
         while blocks:
-            places, counts = np.concatenate(blocks, axis=1), (engine.multiply_adds, engine.plain)
-            yield Answers(*places, *self._named(found), *clean, method, *counts)
+            place = tuple(np.concatenate(blocks, axis=1))
+            for grid, part in zip(grids, (found[0], *found[1])):
+                grid[place] = part.numpy()
+            logits, *sums = (grid.copy() for grid in grids)
+            named, named_clean = (dict(zip(self.layers, part)) for part in (sums, clean[1:]))
+            counts = engine.multiply_adds, engine.plain * todo.size
+            yield Answers(logits, clean[0], named, named_clean, method, *counts)
             if blocks := list(itertools.islice(rest, together)):
                 found = engine.run(squares(*block) for block in blocks)
-
-    def _named(self, found: tuple[Tensor, list[Tensor]]) -> tuple[np.ndarray, dict]:
-        """Logits and the layers' sums as arrays."""
-        logits, sums = found
-        return logits.numpy(), {name: part.numpy() for name, part in zip(self.layers, sums)}
 
     def _begun(
         self, picture: Tensor, first: Window

@@ -4,13 +4,12 @@ The geometry under `incremental`: which outputs of a layer a change can reach, a
 these outputs need. Places are numpy arrays, values are Tensors.
 """
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lecture_utils.exact.polynomials import Spread, spread
@@ -150,8 +149,8 @@ class Slide:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     outside: float  # the value of padding
-    apply: Callable[[Tensor], Tensor] | None  # without padding; or instead, where it saves time,
-    spread: Spread | None = None  # what inputs add to the outputs
+    apply: nn.Module  # the layer without its padding
+    spread: Spread | None  # where it saves time: what inputs add to the outputs
 
     def span(self, axis: int) -> int:
         """Distance between the first and the last input that one output sees."""
@@ -187,25 +186,18 @@ class Slide:
 
 def sliding(layer: nn.Module) -> Slide | None:
     """How a layer slides; None if it does not, or in a way that needs its whole input."""
-    if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
-        if isinstance(layer.padding, str):
+    found = None
+    if isinstance(layer, nn.Conv2d):
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             return None
-        sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        if (found := spread(layer)) is not None:
-            return Slide(*sizes, 0.0, None, found)
-        weight = layer.weight.contiguous(memory_format=torch.channels_last)
-        settings = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
-        return Slide(*sizes, 0.0, partial(F.conv2d, weight=weight, bias=layer.bias, **settings))
-    if isinstance(layer, nn.MaxPool2d) and not layer.return_indices:
-        kernel, stride, padding, dilation = (
-            pair(number)
-            for number in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        )
-        apply = partial(F.max_pool2d, kernel_size=kernel, stride=stride, dilation=dilation)
-        return Slide(kernel, stride, padding, dilation, -torch.inf, apply)
-    if isinstance(layer, nn.AvgPool2d) and not layer.ceil_mode and layer.count_include_pad:
-        kernel, stride, padding = map(pair, (layer.kernel_size, layer.stride, layer.padding))
-        divisor = layer.divisor_override
-        apply = partial(F.avg_pool2d, kernel_size=kernel, stride=stride, divisor_override=divisor)
-        return Slide(kernel, stride, padding, (1, 1), 0.0, apply)
-    return None
+        found = spread(layer)
+    elif isinstance(layer, nn.MaxPool2d):
+        if layer.return_indices:
+            return None
+    elif not isinstance(layer, nn.AvgPool2d) or layer.ceil_mode or not layer.count_include_pad:
+        return None
+    sizes = (getattr(layer, name, 1) for name in ("kernel_size", "stride", "padding", "dilation"))
+    outside = -torch.inf if isinstance(layer, nn.MaxPool2d) else 0.0
+    unpadded = copy.copy(layer)
+    unpadded.padding = (0, 0)
+    return Slide(*map(pair, sizes), outside, unpadded, found)
