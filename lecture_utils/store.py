@@ -91,7 +91,7 @@ def kept(key: tuple, make: Callable[[], Result]) -> Result:
     """
     if not _is_complete(key):
         return make()
-    name = hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".npz"
+    name = file_name(key)
     for file in (SHIPPED / name, _cached(name)):
         if file is None or not file.exists():
             continue
@@ -105,6 +105,11 @@ def kept(key: tuple, make: Callable[[], Result]) -> Result:
     made = make()
     _write(_cached(name), _packed(made))
     return made
+
+
+def file_name(key: tuple) -> str:
+    """Of the file that holds the result of a key."""
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".npz"
 
 
 def _is_complete(key: object) -> bool:

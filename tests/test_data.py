@@ -18,7 +18,7 @@ import lecture_utils
 from lecture_utils import check, images, store
 
 ROOT = store.DATA.parent
-PUBLISHED = ("miniatures", "weights")
+PUBLISHED = ("miniatures", "weights", "kept")
 KINDS = {".jpg", ".png", ".csv", ".npz", ".safetensors"}
 LARGEST = 65e6  # bytes below data/
 

@@ -6,13 +6,12 @@ every reading is checked against. Without arguments it only writes the list.
 
 import argparse
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from lecture_utils.store import DATA
+
+PUBLISHED = ("miniatures", "weights", "kept")
 
 
 def write_sums() -> None:
@@ -26,15 +25,6 @@ def write_sums() -> None:
         if path.is_file() and not path.name.startswith(".")
     ]
     (DATA / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="\n")
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Store results that a lecture looks up; a whole file or none."""
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, path)
-    print(f"{len(arrays)} arrays, {path.stat().st_size / 1000:.0f} kB: {path}")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ the gallery; about twenty minutes. What this computer has kept of the same files
 that a stopped run goes on.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -60,7 +59,7 @@ def run(jobs: list[Callable]) -> list[str]:
     def noting(key: tuple, make: Callable):
         result = kept(key, make)
         if not key[0].startswith("codes"):
-            names.append(hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".npz")
+            names.append(store.file_name(key))
         return result
 
     store.kept = noting
