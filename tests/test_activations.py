@@ -37,7 +37,8 @@ def own_cache(tmp_path, monkeypatch) -> None:
 
 
 def small(*parts: nn.Module, size: int = 32) -> models.Network:
-    return models.wrap(nn.Sequential(*parts), lambda image: image, ["one"], input_size=size)
+    module = nn.Sequential(*parts)
+    return models.wrap(module, lambda _: torch.zeros(3, size, size), ["one"], input_size=size)
 
 
 # --- layers -------------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ def small(*parts: nn.Module, size: int = 32) -> models.Network:
 
 def test_relu_layers_of_a_chain_a_residual_and_a_network_without_relu(network) -> None:
     assert activations.relu_layers(network) == [f"relu{n}" for n in range(1, 8)]
-    residual = models.wrap(torchvision.models.resnet18(), lambda image: image, range(1000))
+    residual = small(torchvision.models.resnet18(num_classes=4))
     names = activations.relu_layers(residual)
     # He et al. 2016: one ReLU at the entrance, two in each of eight blocks
     assert len(names) == len(set(names)) == 17

@@ -20,7 +20,8 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 def network_of(*layers: nn.Module, mean=(0, 0, 0), std=(1, 1, 1), mode="RGB") -> models.Network:
     def preprocess(image):
         pixels = to_tensor(image.convert(mode).resize((32, 32)))
-        return (pixels - torch.tensor(mean).reshape(-1, 1, 1)) / torch.tensor(std).reshape(-1, 1, 1)
+        shift, scale = (torch.tensor(v[: len(pixels)]).reshape(-1, 1, 1) for v in (mean, std))
+        return (pixels - shift) / scale
 
     module = nn.Sequential(*layers)
     return models.wrap(module, preprocess, ["a"], input_size=32, mean=mean, std=std)
@@ -299,13 +300,13 @@ def test_extremes_show_a_filter_of_one_channel_in_grey():
     torch.manual_seed(0)
     pictures = random_pictures(5)
     depthwise, grey = nn.Conv2d(3, 6, 5, groups=3), nn.Conv2d(1, 6, 5)
-    one_channel = {"mean": (0.1,), "std": (0.3,), "mode": "L"}
-    for layer, options in ((depthwise, {}), (grey, {}), (grey, one_channel)):
-        network = network_of(layer, **({"mode": "L"} if layer is grey else {}) | options)
+    scaled = {"mean": (0.1,), "std": (0.3,), "mode": "L"}
+    for layer, options in ((depthwise, {}), (grey, {"mode": "L"}), (grey, scaled)):
+        network = network_of(layer, **options)
         found = filters.extremes(network, pictures, count=2)
         assert found.shape == (6, 2, 2, 5, 5, 3) and (found == found[..., :1]).all()
         shown = torch.from_numpy(found[..., 0])
-        shown = (shown - 0.1) / 0.3 if options else shown
+        shown = (shown - 0.1) / 0.3 if options is scaled else shown
         answers = torch.einsum("fsnhw,fhw->fsn", shown, layer.weight[:, 0].detach())
         expected = extreme_answers(network, layer, pictures) - layer.bias.detach()[:, None, None]
         torch.testing.assert_close(answers, expected[..., :2], rtol=0, atol=1e-4)

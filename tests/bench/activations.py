@@ -1,4 +1,4 @@
-"""What the census of all layers costs: `python tests/bench/activations.py [PICTURES]`.
+"""What the census of all layers costs: python -m tests.bench.activations [PICTURES].
 
 Prints its time as a multiple of the bare forward pass, and by how much it raises peak memory.
 """
@@ -9,8 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-
-import torch
 
 from lecture_utils import activations, images, models
 
@@ -33,9 +31,8 @@ def main(count: int = 1400) -> None:
     names = activations.relu_layers(network)
 
     def bare() -> None:
-        with torch.inference_mode():
-            for batch in network.batches(pictures, 10):
-                network.module(batch)
+        for batch in network.batches(pictures, 10):
+            network(batch)
 
     bare()
     before = peak()
