@@ -97,7 +97,7 @@ class Network:
     def to_image(self, tensor: Tensor) -> np.ndarray:
         """Undo the normalisation: Tensor [3 or 1, H, W] -> float array [H, W, 3] in 0..1."""
         image = tensor.detach().float().cpu() * self.std + self.mean
-        return image.clamp(0, 1).permute(1, 2, 0).numpy()
+        return image.clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).numpy()
 
     def batches(self, pictures: Iterable, size: int = 50) -> Iterator[Tensor]:
         """Preprocess pictures (Picture or PIL images) into Tensors [up to `size`, 3, H, W]."""

@@ -10,15 +10,20 @@ course is found by them.
 import hashlib
 import io
 import pickle
+import site
 import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-INSTALLED = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")]
+INSTALLED = {
+    Path(folder)
+    for folder in (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
+}
 
 
 def of(*things: object) -> str | None:
@@ -49,6 +54,10 @@ class _Writer(pickle.Pickler):
             flat = thing.detach().cpu().contiguous().reshape(-1)
             content = b"" if thing.is_meta else flat.view(torch.uint8).numpy().tobytes()
             return tuple, ((str(thing.dtype), tuple(thing.shape), content),)
+        if isinstance(thing, Image.Image):
+            palette = thing.palette and (thing.palette.mode, bytes(thing.palette.palette))
+            told = thing.mode, thing.size, palette, thing.info.get("transparency")
+            return tuple, ((*told, thing.tobytes()),)
         if isinstance(thing, nn.Module):
             # public attributes only: the private ones are torch's own and change with its version
             own = {n: v for n, v in vars(thing).items() if n[0] != "_" and n != "training"}
@@ -87,4 +96,4 @@ def _is_installed(thing: type | FunctionType) -> bool:
     if "<" in thing.__qualname__:  # a lambda, or made inside a function
         return False
     file = Path(getattr(sys.modules.get(root), "__file__", None) or "")
-    return root in ("lecture_utils", "builtins") or not {*INSTALLED}.isdisjoint(file.parents)
+    return root in ("lecture_utils", "builtins") or not INSTALLED.isdisjoint(file.parents)
