@@ -25,8 +25,20 @@ def stable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if _lasting(output)]
+            cell.outputs = _joined([output for output in cell.outputs if _lasting(output)])
     return notebook
+
+
+def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Lines printed one after the other as one output: a busy machine sends them in pieces."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            if output.name == joined[-1].name:
+                joined[-1].text += output.text
+                continue
+        joined.append(output)
+    return joined
 
 
 def _lasting(output: nbformat.NotebookNode) -> bool:

@@ -16,9 +16,7 @@ PUBLISHED = ("miniatures", "weights", "kept")
 
 def write_sums() -> None:
     """List every published file below data/ with its sha256."""
-    files = [
-        path for part in ("kept", "miniatures", "weights") for path in (DATA / part).rglob("*.*")
-    ]
+    files = [path for part in PUBLISHED for path in (DATA / part).rglob("*.*")]
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(DATA).as_posix()}\n"
         for path in sorted(files)
