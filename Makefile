@@ -42,7 +42,8 @@ clean-cache: .venv/lab-ready
 	done; \
 	if [ -z "$$found" ]; then echo "$(MESSAGE)" >&2; exit 1; fi; \
 	if ! .venv/bin/python -c "$(SUITABLE)" 2>/dev/null; then "$$found" -m venv --clear .venv; fi
-	$(RUN) pip install --quiet --disable-pip-version-check -e ".$(EXTRAS)"
+# --no-compile: a minute less; what is imported is compiled then
+	$(RUN) pip install --quiet --no-compile --disable-pip-version-check -e ".$(EXTRAS)"
 	@.venv/bin/python -c "from lecture_utils import check; print(check.python())"
 	@mkdir -p .venv/share/jupyter/lab/settings
 	@echo '$(SETTINGS)' >.venv/share/jupyter/lab/settings/overrides.json

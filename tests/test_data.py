@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_a_failed_line_says_what_to_do(monkeypatch, tmp_path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path / "file" / "below"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    monkeypatch.setattr(check, "sys", SimpleNamespace(version_info=(3, 9, 1)))
     monkeypatch.setattr(store, "damaged", lambda: ["miniatures/a.jpg"])
     monkeypatch.setattr(check, "requirements", lambda: ["numpy>=99", "no-such-package>=1"])
     failed = {line.what: str(line) for line in check.environment() if not line.passed}
@@ -150,7 +151,7 @@ def test_a_failed_line_says_what_to_do(monkeypatch, tmp_path) -> None:
 
 
 def test_a_newer_python_is_fine_and_the_tested_ones_are_named(monkeypatch) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    monkeypatch.setattr(check, "sys", SimpleNamespace(version_info=(3, 99, 0)))
     assert str(check.python()) == "OK    Python: 3.99.0 (tested: 3.10 to 3.13)"
 
 
