@@ -22,61 +22,47 @@ from lecture_utils.models import Network
 def relu_layers(network: Network, most: int | None = None) -> list[str]:
     """Names of the ReLU layers in order; a network without any gives its convolutions.
 
-    Args:
-        most: if there are more, only this many, evenly spaced, the first and the last included.
+    If there are more than `most`, so many, evenly spaced, the first and the last included.
     """
     rows = layers.table(network)
     names = [row.name for row in rows if row.kind in ("ReLU", "ReLU6")]
     names = names or [row.name for row in rows if row.kind == "Conv2d"]
-    if most is None or len(names) <= most:
-        return names
-    return [names[i] for i in np.linspace(0, len(names) - 1, most).round().astype(int)]
-
-
-# --- where a feature map lies in the picture ----------------------------------------------------
+    count = min(most or len(names), len(names))
+    return [names[i] for i in np.linspace(0, len(names) - 1, count).round().astype(int)]
 
 
 def aligned(values: np.ndarray, field: ReceptiveField, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A feature map aligned with its picture: each value on the pixels around its unit's centre.
-
-    Args:
-        values: [height, width].
-        field: the receptive field of the layer.
-        size: side of the picture, in pixels.
+    """A feature map [height, width] over its picture of `size` x `size` pixels.
 
     Returns:
-        (values [size, size], covered? bool [size, size]). Each unit covers one stride; a border
-        that lies further out belongs to no unit and is 0. Units that all see the whole picture
-        are spread evenly over it.
+        (values [size, size], covered? bool [size, size]). Each unit covers one stride around its
+        centre; a border that lies further out belongs to no unit and is 0. Units that all see
+        the whole picture are spread evenly over it.
     """
-    height, width = values.shape
-    rows, columns = (
-        _units(field, np.arange(size), axis, count) for axis, count in enumerate(values.shape)
-    )
-    covered = ((rows >= 0) & (rows < height))[:, None] & (columns >= 0) & (columns < width)
-    spread = values[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
-    return np.where(covered, spread, 0), covered
+    pixels, (height, width) = np.arange(size), values.shape
+    rows, inside = _units(field, pixels, 0, height)
+    columns, within = _units(field, pixels, 1, width)
+    covered = inside[:, None] & within
+    return np.where(covered, values[rows][:, columns], 0), covered
 
 
 def unit_at(field: ReceptiveField, shape: Sequence[int], row: int, column: int) -> tuple[int, int]:
     """The unit (row, column) of a map of `shape` [height, width] that is nearest to a pixel."""
-    down, right = (
-        int(_units(field, np.array(pixel), axis, count).clip(0, count - 1))
-        for axis, (pixel, count) in enumerate(zip((row, column), shape))
-    )
-    return down, right
+    down, _ = _units(field, np.array(row), 0, shape[0])
+    right, _ = _units(field, np.array(column), 1, shape[1])
+    return int(down), int(right)
 
 
-def _units(field: ReceptiveField, pixels: np.ndarray, axis: int, count: int) -> np.ndarray:
-    """The unit on whose ground each pixel lies, counted on beyond the ends of the map."""
+def _units(field: ReceptiveField, pixels: np.ndarray, axis: int, count: int):
+    """The unit nearest to each pixel along one side, and whether the pixel lies on its ground."""
     size, stride, start = (pair(part)[axis] for part in (field.size, field.stride, field.start))
-    if stride == 0:  # every unit sees all that is read of the picture
-        return ((pixels + 0.5 - start) * count / size).astype(int).clip(0, count - 1)
-    first_centre = start + size / 2  # from the edge of the picture; pixel 0 has its centre at 0.5
-    return np.floor((pixels + 0.5 - first_centre) / stride + 0.5).astype(int)
-
-
-# --- measures of one map ------------------------------------------------------------------------
+    everywhere = stride == 0
+    if everywhere:  # every unit sees all that is read of the picture
+        size = stride = size / count
+    # the middle of the first unit lies at start + size / 2, that of pixel 0 at 0.5
+    units = np.floor((pixels + 0.5 - start - size / 2) / stride + 0.5).astype(int)
+    nearest = units.clip(0, count - 1)
+    return nearest, (nearest == units) | everywhere
 
 
 def localisation(maps: Tensor) -> Tensor:
@@ -84,10 +70,8 @@ def localisation(maps: Tensor) -> Tensor:
 
     S = (1 - A) / (1 - 1/n), A = mean(a)^2 / mean(a^2) over the n places of a map: the sparseness
     of Treves & Rolls (1991, Network 2:371) as Vinje & Gallant (2000, Science 287:1273) scale it.
-    Rectified Gaussian noise around 0 has A = 1/pi, S = 0.68.
-
-    Maps [..., height, width], none negative, give [...]; NaN for maps that are all zero or have
-    one place.
+    Rectified Gaussian noise around 0 has S = 0.68. Maps [..., height, width], none negative, give
+    [...]; NaN for maps that are all zero or have one place.
     """
     places = maps.shape[-2] * maps.shape[-1]
     evenness = maps.mean((-2, -1)).square() / maps.square().mean((-2, -1))
@@ -102,32 +86,20 @@ def blobbiness(maps: Tensor) -> Tensor:
     """
     maps = maps - maps.mean((-2, -1), keepdim=True)
     products = (maps[..., 1:, :] * maps[..., :-1, :], maps[..., 1:] * maps[..., :-1])
-    pairs = sum(product.shape[-2] * product.shape[-1] for product in products)
-    agreement = sum(product.sum((-2, -1)) for product in products)
-    return agreement / pairs / maps.square().mean((-2, -1))
-
-
-# --- the census ---------------------------------------------------------------------------------
+    products = torch.cat([product.flatten(-2) for product in products], -1)
+    return products.mean(-1) / maps.square().mean((-2, -1))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The activity of one layer over some pictures.
+    """The activity of one layer over some pictures."""
 
-    Attributes:
-        places: of one map, height x width.
-        places_on: int [channels], places above zero, over all pictures.
-        pictures_on: int [channels], pictures in which the channel is above zero anywhere.
-        zeros: [pictures], share of the layer's values that are not above zero.
-        localisation, blobbiness: [pictures], mean over the channels where they are defined.
-    """
-
-    places: int
-    places_on: np.ndarray
-    pictures_on: np.ndarray
-    zeros: np.ndarray
-    localisation: np.ndarray
-    blobbiness: np.ndarray
+    places: int  # of one map, height x width
+    places_on: np.ndarray  # int [channels], places above zero, over all pictures
+    pictures_on: np.ndarray  # int [channels], pictures in which the channel is on anywhere
+    zeros: np.ndarray  # [pictures], share of the layer's values that are not above zero
+    localisation: np.ndarray  # [pictures], mean over the channels where it is defined
+    blobbiness: np.ndarray  # the same
 
     @property
     def pictures(self) -> int:
@@ -156,21 +128,16 @@ def census(
 ) -> dict[str, Statistics]:
     """Statistics of the named layers over many pictures, in one pass and little memory.
 
-    Args:
-        pictures: Picture or PIL images.
-        progress: wrapped around the pictures, for example `tqdm`.
-
-    The result is kept for the next time. Raises layers.UnknownLayer; ValueError without pictures
-    or names, and as `measure`.
+    `progress`, for example `tqdm`, is wrapped around the pictures (Picture or PIL images). The
+    result is kept for the next time. Raises layers.UnknownLayer; ValueError without pictures or
+    names, and as `measure`.
     """
     names = list(names)
 
     def count() -> dict[str, Statistics]:
         batches = network.batches(progress(pictures), 10)  # few, so that they fit the cache
-        return {
-            name: _statistics(summaries)
-            for name, summaries in layers.record(network, batches, names, _summary).items()
-        }
+        summaries = layers.record(network, batches, names, _summary)
+        return {name: _statistics(summary) for name, summary in summaries.items()}
 
     key = ("census 2", network.fingerprint(), images.fingerprint(pictures), *names)
     return store.kept(key, count)
@@ -198,20 +165,11 @@ def _summary(maps: Tensor) -> Tensor:
     return torch.cat([places, *means, on], 1)
 
 
-def _statistics(summaries: Tensor) -> Statistics:
-    places, gathered, blobs, *on = summaries.numpy().T
-    on = np.array(on)  # [channels, pictures]
-    return Statistics(
-        int(places[0]),
-        on.sum(1, dtype=np.int64),
-        (on > 0).sum(1),
-        1 - on.mean(0, dtype=float) / places,
-        gathered,
-        blobs,
-    )
-
-
-# --- what a layer keeps when the picture changes ------------------------------------------------
+def _statistics(summary: Tensor) -> Statistics:
+    places, gathered, blobs, *on = summary.numpy().T
+    on = np.array(on, int)  # [channels, pictures]
+    zeros = 1 - on.mean(0) / places
+    return Statistics(int(places[0]), on.sum(1), (on > 0).sum(1), zeros, gathered, blobs)
 
 
 def shifted(image: Image.Image, right: int = 0, down: int = 0) -> Image.Image:

@@ -1,6 +1,5 @@
 """Is this computer ready for the course? One line for each thing needed, with a remedy."""
 
-import importlib
 import importlib.metadata
 import re
 import sys
@@ -27,15 +26,13 @@ class Line:
     remedy: str
 
     def __str__(self) -> str:
-        verdict = "OK  " if self.passed else "FAIL"
-        return f"{verdict}  {self.what}: {self.found}" + (
-            "" if self.passed else f"\n      -> {self.remedy}"
-        )
+        text = f"{'OK  ' if self.passed else 'FAIL'}  {self.what}: {self.found}"
+        return text if self.passed else f"{text}\n      -> {self.remedy}"
 
 
 def environment() -> list[Line]:
     """Python, packages, the course's files, room for results; each as one `Line`."""
-    return [python(), *_packages(), _pair(), _place(), _files(), _cache()]
+    return [python(), *map(_package, requirements()), _pair(), _place(), _files(), _cache()]
 
 
 def python() -> Line:
@@ -53,31 +50,28 @@ def tested() -> list[str]:
     return re.findall(r"Programming Language :: Python :: (3\.\d+)", text)
 
 
-def _packages() -> list[Line]:
-    lines = []
-    for text in requirements():
-        needed = Requirement(text)
-        try:
-            found = importlib.metadata.version(needed.name)
-            good = needed.specifier.contains(found.split("+")[0], prereleases=True)
-        except importlib.metadata.PackageNotFoundError:
-            found, good = "not installed", False
-        lines.append(Line(good, needed.name, found, f"needs {needed.specifier}: {INSTALL}"))
-    return lines
-
-
 def requirements() -> list[str]:
     """The packages that pyproject.toml asks for, for example "torch>=2.4"."""
     # Python 3.10 cannot read TOML yet; the list is one quoted requirement a line
     _, _, rest = PROJECT.read_text(encoding="utf-8").partition("\ndependencies = [")
-    return [line.strip(' ",') for line in rest.partition("\n]")[0].splitlines() if line.strip()]
+    return re.findall(r'"(.+)"', rest.partition("\n]")[0])
+
+
+def _package(requirement: str) -> Line:
+    needed = Requirement(requirement)
+    try:
+        found = importlib.metadata.version(needed.name)
+        good = needed.specifier.contains(found.split("+")[0], prereleases=True)
+    except importlib.metadata.PackageNotFoundError:
+        found, good = "not installed", False
+    return Line(good, needed.name, found, f"needs {needed.specifier}: {INSTALL}")
 
 
 def _pair() -> Line:
     """torchvision can be imported only beside the very build of torch that it was made for."""
+    good, found = True, "fit together"
     try:
         importlib.import_module("torchvision")
-        good, found = True, "fit together"
     except Exception as error:  # of many kinds, and each of them stops every lecture
         good, found = False, f"torchvision cannot be imported ({error})"
     remedy = (
@@ -89,25 +83,23 @@ def _pair() -> Line:
 
 def _place() -> Line:
     found = Path(lecture_utils.__file__).parent.parent
-    here = Path.cwd()
-    inside = found == here or found in here.parents
+    inside = Path.cwd().is_relative_to(found)
     shown = "the one beside these notebooks" if inside else f"the one in {found}"
     return Line(inside, "lecture_utils", shown, INSTALL)
 
 
 def _files() -> Line:
     damaged = store.damaged()
-    found = "all as published" if not damaged else f"{len(damaged)} missing or altered"
+    found = f"{len(damaged)} missing or altered" if damaged else "all as published"
     named = ", ".join(damaged[:3]) + (" ..." if len(damaged) > 3 else "")
     return Line(not damaged, "pictures and weights", found, f"{named}: `git checkout -- data`")
 
 
 def _cache() -> Line:
+    remedy = "lectures work but compute everything anew: name a folder in LECTURE_UTILS_CACHE"
     try:
         store.folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=store.folder()):
-            good, found = True, "can be written"
+            return Line(True, "room for results", "can be written", remedy)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
-        good, found = False, str(error)
-    remedy = "lectures work but compute everything anew: name a folder in LECTURE_UTILS_CACHE"
-    return Line(good, "room for results", found, remedy)
+        return Line(False, "room for results", str(error), remedy)

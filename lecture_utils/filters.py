@@ -6,7 +6,6 @@ counter-clockwise from horizontal, so 0 is a horizontal and 90 a vertical edge.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 import numpy as np
 import scipy.fft
@@ -15,23 +14,15 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lecture_utils.methods.gabor import (  # noqa: F401 - lectures find all of them here
-    GaborFit,
-    Weights,
-    as_array,
-    fit_gabor,
-    gabor,
-    gratings,
-)
+from lecture_utils.methods.gabor import Weights, as_array, fit_gabor, gabor, gratings  # noqa: F401
 from lecture_utils.methods.receptive_fields import pair, window
 from lecture_utils.models import Network, on_cpu
 
 
 def first_layer(network: Network) -> nn.Conv2d:
-    """The convolution that sees the picture.
+    """The convolution that sees the picture; ValueError where none takes 3 or 1 channels.
 
     Its `weight` is [filters, 3 or 1, height, width], in the network's normalised input units.
-    Raises ValueError where no convolution takes 3 or 1 channels.
     """
     for layer in network.module.modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels in (1, 3):
@@ -40,29 +31,21 @@ def first_layer(network: Network) -> nn.Conv2d:
 
 
 def to_images(weights: Weights, scale: str = "per filter") -> np.ndarray:
-    """Weights as pictures: mid-grey is weight 0, brighter excites, darker inhibits.
+    """Weights as pictures [filters, height, width, 3] in 0..1: mid-grey is weight 0.
 
-    Args:
-        scale: "per filter" stretches each filter to its own largest weight, which hides that
-            some are far stronger; "shared" uses one factor for all, which hides the weak ones.
-
-    Returns:
-        float [filters, height, width, 3] in 0..1. ValueError for other than 1 or 3 channels.
+    `scale` "per filter" stretches each filter to its own largest weight, which hides that some are
+    far stronger; "shared" uses one factor for all, which hides the weak ones. ValueError for other
+    than 1 or 3 channels.
     """
     values = as_array(weights)
     if values.shape[1] not in (1, 3):
-        raise ValueError(
-            f"filters with {values.shape[1]} channels are no colour pictures: "
-            "show one channel at a time, weights[:, [channel]]"
-        )
+        advice = "show one channel at a time, weights[:, [channel]]"
+        raise ValueError(f"{values.shape[1]} channels are no colour picture: {advice}")
     if scale not in ("per filter", "shared"):
         raise ValueError(f"scale is 'per filter' or 'shared', not {scale!r}")
     largest = np.abs(values).max((1, 2, 3) if scale == "per filter" else None, keepdims=True)
     shown = 0.5 + 0.5 * values / np.maximum(largest, 1e-12)
     return np.broadcast_to(shown, (len(shown), 3, *shown.shape[2:])).transpose(0, 2, 3, 1)
-
-
-# --- one number per filter ----------------------------------------------------------------------
 
 
 def energy(weights: Weights) -> np.ndarray:
@@ -83,69 +66,49 @@ def colour_share(weights: Weights) -> np.ndarray:
 
 
 def high_share(weights: Weights, cutoff: float = 0.25) -> np.ndarray:
-    """Share of each filter's energy above a spatial frequency: a measure of noise, [filters].
-
-    Args:
-        cutoff: cycles per pixel; the default is a wavelength of 4 pixels.
+    """Share of each filter's energy above `cutoff`, in cycles per pixel: its noise, [filters].
 
     By the cosine transform, which unlike Fourier's takes no jump between opposite borders for
     a high frequency. White noise has the share of the coefficients above the cutoff.
     """
-    values = as_array(weights)
-    power = scipy.fft.dctn(values, axes=(2, 3), norm="ortho") ** 2
-    rows, columns = (np.arange(n) / (2 * n) for n in values.shape[2:])
+    power = scipy.fft.dctn(as_array(weights), axes=(2, 3), norm="ortho") ** 2
+    rows, columns = (np.arange(n) / (2 * n) for n in power.shape[2:])
     high = np.hypot(rows[:, None], columns) > cutoff
     return power[..., high].sum((1, 2)) / np.maximum(power.sum((1, 2, 3)), 1e-30)
-
-
-# --- controls -----------------------------------------------------------------------------------
 
 
 def shuffled(weights: Weights, seed: int = 0) -> np.ndarray:
     """Every filter with its pixels in random order: same colours, no shape."""
     values = as_array(weights)
-    random = np.random.default_rng(seed)
-    orders = np.argsort(random.random((len(values), 1, values[0, 0].size)), axis=-1)
-    return np.take_along_axis(values.reshape(*values.shape[:2], -1), orders, -1).reshape(
-        values.shape
-    )
+    pixels = values.reshape(*values.shape[:2], -1)
+    order = np.random.default_rng(seed).random((len(values), 1, pixels.shape[2])).argsort()
+    return np.take_along_axis(pixels, order, 2).reshape(values.shape)
 
 
 def smooth_noise(weights: Weights, seed: int = 0) -> np.ndarray:
-    """Noise, each filter in one random colour, with the mean power spectrum of these filters.
-
-    As smooth as the filters are on average, but without their shapes.
-    """
+    """As smooth as these filters on average, but shapeless; each in one random colour."""
     values = as_array(weights)
-    values = values / np.maximum(np.sqrt(energy(values)), 1e-15)[:, None, None, None]
-    power = (scipy.fft.dctn(values, axes=(2, 3), norm="ortho") ** 2).mean((0, 1))
+    power = (scipy.fft.dctn(_of_length_1(values), axes=(2, 3), norm="ortho") ** 2).mean((0, 1))
     random = np.random.default_rng(seed)
     spectrum = random.normal(size=(len(values), 1, *power.shape)) * np.sqrt(power)
     colour = random.normal(size=(*values.shape[:2], 1, 1))
     return scipy.fft.idctn(spectrum, axes=(2, 3), norm="ortho") * colour
 
 
-# --- what excites a filter ----------------------------------------------------------------------
-
-
 def extremes(network: Network, pictures: Iterable, count: int = 9) -> np.ndarray:
     """The patches that excite each first-layer filter most, and those that inhibit it most.
 
-    Args:
-        pictures: whatever `network.batches` takes; each gives at most one patch to either list.
-
     Returns:
         float32 [filters, 2, count, height, width, 3] in 0..1: [:, 0] excites most, [:, 1] least,
-        strongest first. The pixels are those that the filter met: every second one if it is
-        dilated, what the layer pads where it reaches over the border, one channel in grey if
-        it sees no other. Fewer pictures than `count` give fewer patches.
+        strongest first, at most one of each picture. The pixels are those that the filter met:
+        every second one if it is dilated, what the layer pads where it reaches over the border,
+        one channel in grey if it sees no other. Raises ValueError without pictures.
     """
     layer = first_layer(network)
     filters = torch.arange(layer.out_channels)
-    kept = [None, None]
+    kept: list[list] = [[], []]  # of both sides, the values and the patches
     for batch in network.batches(pictures):
-        responses = _responses(network, layer, batch)
-        windows = _windows(layer, batch)
+        responses, windows = _responses(network, layer, batch), _windows(layer, batch)
         if windows.shape[2:4] != responses.shape[2:]:
             raise ValueError(f"{network.name} changes the size of the picture before {layer}")
         for side, sign in enumerate((1, -1)):
@@ -157,32 +120,30 @@ def extremes(network: Network, pictures: Iterable, count: int = 9) -> np.ndarray
                 channel = filters * layer.groups // len(filters)
                 patches = patches[:, filters, channel][:, :, None]
             if kept[side]:
-                value = torch.cat([kept[side][0], value])
-                patches = torch.cat([kept[side][1], patches])
+                value, patches = map(torch.cat, zip(kept[side], (value, patches)))
             value, best = value.topk(min(count, len(value)), dim=0)
-            kept[side] = value, patches[best, filters]
-    if kept[0] is None:
+            kept[side] = [value, patches[best, filters]]
+    if not kept[0]:
         raise ValueError("there are no pictures")
-    patches = torch.stack([patches.transpose(0, 1) for _, patches in kept], 1)
-    pixels = patches.clamp(0, 1).permute(0, 1, 2, 4, 5, 3)
-    return pixels.expand(*pixels.shape[:5], 3).numpy()
+    patches = torch.stack([patches for _, patches in kept]).permute(2, 0, 1, 4, 5, 3)
+    return patches.clamp(0, 1).expand(*patches.shape[:5], 3).numpy()
 
 
 class _Enough(Exception):
-    """Ends a forward pass behind the first layer."""
+    """Ends a forward pass behind the first layer, whose output it carries."""
 
 
 def _responses(network: Network, layer: nn.Conv2d, batch: Tensor) -> Tensor:
     """What a layer answers inside its network [pictures, filters, rows, columns], on the CPU."""
-    responses = []
 
-    def note(_module, _inputs, output: Tensor) -> None:
-        responses.append(on_cpu(output))
-        raise _Enough
+    def leave(_module, _inputs, output: Tensor) -> None:
+        raise _Enough(output)
 
-    with layer.register_forward_hook(note), suppress(_Enough):
-        network(batch)
-    return responses[0]
+    with layer.register_forward_hook(leave):
+        try:
+            network(batch)
+        except _Enough as enough:
+            return on_cpu(enough.args[0])
 
 
 def _windows(layer: nn.Conv2d, batch: Tensor) -> Tensor:
@@ -196,44 +157,34 @@ def _windows(layer: nn.Conv2d, batch: Tensor) -> Tensor:
     return windows[..., :: dilation[0], :: dilation[1]]
 
 
-# --- the same filters again? --------------------------------------------------------------------
-
-
 def match(first: Weights, second: Weights, shift: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Pair the filters of two networks one to one so that the sum of correlations is largest.
 
-    Args:
-        shift: a filter may move by up to so many pixels in each direction to meet its partner;
-            what leaves the frame is lost, so shifting costs. Filters of another size are framed
-            with zeros.
+    A filter may move by up to `shift` pixels in each direction to meet its partner; what leaves
+    the frame is lost, so shifting costs. Filters of another size are framed with zeros.
 
     Returns:
         (partner, correlation), each [filters of `first`]: number of the filter in `second`, or -1
         where `second` has too few, and the cosine of the angle between the two as vectors.
-        Optimal assignment by scipy's `linear_sum_assignment`.
     """
     first, second = as_array(first), as_array(second)
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"{first.shape[1]} and {second.shape[1]} channels cannot be compared")
-    size = [max(pair) for pair in zip(first.shape[2:], second.shape[2:])]
-    first, second = (_framed(w, *size) for w in (first, second))
-    best = np.full((len(first), len(second)), -1.0)
-    margin = np.pad(second, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
-    for down in range(2 * shift + 1):
-        for right in range(2 * shift + 1):
-            moved = margin[:, :, down : down + size[0], right : right + size[1]]
-            best = np.maximum(
-                best, first.reshape(len(first), -1) @ moved.reshape(len(second), -1).T
-            )
+    size = np.maximum(first.shape[2:], second.shape[2:])
+    first, second = (torch.from_numpy(_framed(_of_length_1(w), size)) for w in (first, second))
+    best = functional.conv2d(second, first, padding=shift).amax((2, 3)).T.numpy()
     rows, columns = linear_sum_assignment(best, maximize=True)
     partner, correlation = np.full(len(first), -1), np.full(len(first), np.nan)
     partner[rows], correlation[rows] = columns, best[rows, columns]
     return partner, correlation
 
 
-def _framed(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Filters of length 1 in the middle of a frame of zeros."""
-    values = values / np.maximum(np.sqrt(energy(values)), 1e-15)[:, None, None, None]
-    down, right = rows - values.shape[2], columns - values.shape[3]
+def _framed(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Filters in the middle of a frame of zeros."""
+    down, right = size - values.shape[2:]
     sides = (down // 2, down - down // 2), (right // 2, right - right // 2)
     return np.pad(values, ((0, 0), (0, 0), *sides))
+
+
+def _of_length_1(values: np.ndarray) -> np.ndarray:
+    return values / np.maximum(np.sqrt(energy(values)), 1e-15)[:, None, None, None]

@@ -5,6 +5,7 @@ import itertools
 import math
 import weakref
 from collections import OrderedDict
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -80,6 +81,17 @@ def test_table_renders_as_text():
         lines[4].split()
         == "conv2 Conv2d, 2 groups 5×5 1 192×18×18 230,592 74,649,600 51×51".split()
     )
+
+
+def test_table_renders_as_a_table_in_jupyter():
+    rows = layers.table(wrapped(models.mini_alexnet(), 160))
+    root = ElementTree.fromstring(rows._repr_html_())
+    cells = [["".join(cell.itertext()) for cell in row] for row in root.iter("tr")]
+    assert root.tag == "table" and len(root[0].findall("th")) == 8
+    assert [" ".join(row).split() for row in cells] == list(map(str.split, str(rows).splitlines()))
+    strange = layers.LayerRow("<lambda>()", "a&b", None, None, (1,), 0, 0, None)
+    text = ElementTree.fromstring(layers.LayerTable([strange])._repr_html_()).itertext()
+    assert {"<lambda>()", "a&b"} <= set(text)
 
 
 def test_functions_and_repeated_modules_have_rows():
