@@ -8,6 +8,7 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
+import copy
 import math
 import operator
 from collections.abc import Callable, Iterable
@@ -18,9 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils.exact.prepared import Prepared, modules_around
-from lecture_utils.exact.whole import map_sums
-from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, union
+from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, sliding, union
+from lecture_utils.models import evaluating
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -35,6 +35,55 @@ LOCAL_FUNCTIONS = {
 LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
+
+
+class Prepared:
+    """A network's forward pass as single steps: what is the same for all pictures.
+
+    Raises whatever `torch.fx` raises for a network that it cannot trace.
+
+    Attributes:
+        module: the network itself, never modified.
+        graph: of the forward pass; none of its steps overwrites what another one still needs.
+        modules: by name; copies that share their weights with the originals, in evaluation mode,
+            and not overwriting their input.
+        slides: of the convolutions and poolings among the steps.
+    """
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        with evaluating(module):
+            self.graph = fx.Tracer().trace(module)
+        self._end_overwriting()
+        self.modules = {name: copy.copy(part) for name, part in module.named_modules()}
+        for part in self.modules.values():
+            part.training = False
+            if hasattr(part, "inplace"):
+                part.inplace = False
+        called = [node for node in self.graph.nodes if node.op == "call_module"]
+        slides = {node: sliding(self.modules[node.target]) for node in called}
+        self.slides = {node: slide for node, slide in slides.items() if slide}
+
+    def _end_overwriting(self) -> None:
+        order = {node: number for number, node in enumerate(self.graph.nodes)}
+        for node in order:
+            if not self._in_place(node):
+                continue
+            source = node.args[0]
+            for user in list(source.users):
+                if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
+                    user.replace_input_with(source, node)
+            if node.op != "call_module":
+                with self.graph.inserting_before(node):
+                    copied = self.graph.call_method("clone", (source,))
+                node.replace_input_with(source, copied)
+
+    def _in_place(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return getattr(self.module.get_submodule(node.target), "inplace", False)
+        if node.op == "call_method":
+            return node.target.endswith("_")
+        return node.target in (operator.iadd, operator.imul) or node.kwargs.get("inplace", False)
 
 
 class Incremental:
@@ -79,7 +128,6 @@ class Incremental:
         )
         self.local = {node for node in self.inputs if self._is_local(node)}
         self.watched = [self._step(path) for path in watch]
-        self.frames: dict[tuple, Tensor] = {}
         self.clean = value, [map_sums(self.values[step]) for step in self.watched]
         self.largest, self.multiply_adds = 1, 0
         self.plain = sum(self._multiply_adds(*step) for step in self.values.items())
@@ -150,84 +198,66 @@ class Incremental:
         clean = self.values[source]
         if not isinstance(value, Window):
             return clean if value is None else value
-        corner = np.zeros_like(value.top)
-        return look(clean, value, corner, corner, *clean.shape[2:])
+        return look(clean, value, np.zeros_like(value.corner), tuple(clean.shape[2:]))
 
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
             (window,) = windows
-            return Window(self._call(node, lambda _: window.value), window.top, window.left)
-        rows, columns = self.values[node].shape[2:]
-        top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
-        left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
+            return Window(self._call(node, lambda _: window.value), window.corner)
+        rectangles = [(window.corner, window.size) for window in windows]
+        corner, size = union(rectangles, self.values[node].shape[2:])
 
         def operand(source: fx.Node) -> Tensor:
-            place = (top, left, height, width)
             if source in values:
-                return look(self.values[source], values[source], *place)
-            return cut(self.values[source], *place)
+                return look(self.values[source], values[source], corner, size)
+            return cut(self.values[source], corner, size)
 
-        return Window(self._call(node, operand), top, left)
+        return Window(self._call(node, operand), corner)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution or pooling: the outputs that see the window, from it and what is around."""
+        (source,) = self.inputs[node]
         if slide.spread is not None:
-            return self._spread(node, slide, window)
-        (source,), (rows, columns) = self.inputs[node], window.value.shape[2:]
-        before, after = self.values[source].shape[2:], self.values[node].shape[2:]
-        top, height = slide.reached(0, window.top, rows, after[0])
-        left, width = slide.reached(1, window.left, columns, after[1])
-        frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
-        clean = self._framed(source, frame, slide.outside)
-        down, right = slide.padding
-        moved = Window(window.value, window.top + down, window.left + right)
-        first_row, rows = slide.needed(0, top, height)
-        first_column, columns = slide.needed(1, left, width)
-        value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
+            return self._spread(node, self.values[source], slide, window)
+        corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
+        (down, right), (low, far) = (
+            slide.padding.ravel(),
+            (slide.padding + slide.stride - 1).ravel(),
+        )
+        clean = F.pad(self.values[source], (right, far, down, low), value=slide.outside)
+        moved = Window(window.value, window.corner + slide.padding)
+        value = slide.apply(look(clean, moved, *slide.needed(corner, size)))
         self.multiply_adds += self._multiply_adds(node, value)
-        return Window(value, top, left)
+        return Window(value, corner)
 
-    def _spread(self, node: fx.Node, slide: Slide, window: Window) -> Window:
+    def _spread(self, node: fx.Node, clean: Tensor, slide: Slide, window: Window) -> Window:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
-        (source,), new, top, left = self.inputs[node], window.value, window.top, window.left
-        clean, outputs = self.values[source], self.values[node]
-        if nearly := math.prod(new.shape[2:]) > NEARLY * math.prod(clean.shape[2:]):
-            # nothing needs to be cut out, now or of the outputs
-            new, old, padding = self._whole(source, window), clean, slide.padding
+        new, corner, outputs = window.value, window.corner, self.values[node]
+        nearly = math.prod(window.size) > NEARLY * math.prod(clean.shape[2:])
+        if nearly:  # nothing needs to be cut out, now or of the outputs
+            corner = np.zeros_like(corner)
+            new, old = look(clean, window, corner, tuple(clean.shape[2:])), clean
         else:
-            old, padding = cut(clean, top, left, *new.shape[2:]), (slide.span(0), slide.span(1))
+            old = cut(clean, corner, window.size)
+        padding = tuple((slide.padding if nearly else slide.span).ravel().tolist())
         count, maps, rows, columns = new.shape
         change = new.new_empty(rows, count, columns, maps)
         torch.sub(new.permute(2, 0, 3, 1), old.permute(2, 0, 3, 1), out=change)
         added = slide.spread(change, padding)
         self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, padding)
         if nearly:
-            top = left = np.zeros_like(top)
-            return Window(added.permute(1, 3, 0, 2).add_(outputs), top, left)
-        first_row, first_column = slide.first(0, top), slide.first(1, left)
-        top, height = slide.reached(0, top, rows, outputs.shape[2])
-        left, width = slide.reached(1, left, columns, outputs.shape[3])
-        value = cut(outputs, top, left, height, width)
-        value += cut_or_zero(added, top - first_row, left - first_column, height, width)
-        return Window(value, top, left)
-
-    def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float) -> Tensor:
-        """The clean maps of a step in a frame: (before, after) rows, (before, after) columns."""
-        if not any(map(any, sides)):
-            return self.values[step]
-        key = (step, *sides, outside)
-        if key not in self.frames:
-            framed = F.pad(self.values[step], (*sides[1], *sides[0]), value=outside)
-            self.frames[key] = framed.contiguous(memory_format=torch.channels_last)
-        return self.frames[key]
+            return Window(added.permute(1, 3, 0, 2).add_(outputs), corner)
+        first = corner + slide.padding - slide.span
+        corner, size = slide.reached(corner, window.size, outputs.shape[2:])
+        return Window(cut(outputs, corner, size) + cut_or_zero(added, corner - first, size), corner)
 
     def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
         """Sums of feature maps, [B, maps]."""
         if isinstance(value, Tensor):
             return map_sums(value)
         clean = self.values[node]
-        before = cut(clean, value.top, value.left, *value.value.shape[2:])
+        before = cut(clean, value.corner, value.size)
         return map_sums(clean) + map_sums(value.value - before)
 
     # --- what is known of the steps beforehand --------------------------------------------------
@@ -235,7 +265,7 @@ class Incremental:
     def _step(self, path: str) -> fx.Node:
         """The step that gives a module's output: the last one inside it."""
         path, _, call = path.partition("#")
-        found = [node for node in self.values if path in modules_around(node)]
+        found = [node for node in self.values if path in _modules_around(node)]
         if call:  # `relu#1`: the first time that the module runs
             found = [node for node in found if node.target == path][: int(call)]
         if not found:
@@ -259,3 +289,13 @@ class Incremental:
         module = self.modules[node.target] if node.op == "call_module" else None
         connected = isinstance(module, nn.Conv2d | nn.Linear)
         return output.numel() * module.weight[0].numel() if connected else 0
+
+
+def map_sums(maps: Tensor) -> Tensor:
+    """Sum of each feature map over its positions: [B, maps, ...] -> [B, maps]."""
+    return maps.flatten(2).sum(2) if maps.ndim > 2 else maps
+
+
+def _modules_around(node: fx.Node) -> list[str]:
+    """Dotted names of the modules in whose forward pass a step happens."""
+    return [path.partition("@")[0] for path in node.meta.get("nn_module_stack", {})]
