@@ -8,6 +8,7 @@ Pictures are Tensors [channels, H, W] as the network's `preprocess` makes them.
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -178,14 +179,12 @@ def sweep(
         if prepared.fingerprint != network_now:
             raise ValueError("the network is not what was prepared: make a new exact.Sweeper")
     key = ("occlusion.sweep 3", network_now, shown, int(size), int(step), bool(over_edge), *names)
-    result = None
+    result, settings = None, (size, step, under, over_edge, names)
 
     def make() -> Sweep:
         nonlocal result
         with tqdm(desc="places", leave=False, disable=not progress) as bar:
-            for result in growing(
-                network, picture, size, step, under, over_edge, names, prepared=prepared
-            ):
+            for result in growing(network, picture, *settings, prepared):
                 bar.total = result.done.size
                 bar.update(int(result.done.sum()) - bar.n)
         return result
@@ -256,9 +255,7 @@ def paint(sweep: Sweep, values: np.ndarray) -> np.ndarray:
         np.abs(np.arange(side)[:, None] + 0.5 - middles).argmin(1)
         for side, middles in zip(sweep.extent, sweep.centres)
     )
-    nearest = ndimage.distance_transform_edt(
-        ~sweep.done, return_distances=False, return_indices=True
-    )
+    _, nearest = ndimage.distance_transform_edt(~sweep.done, return_indices=True)
     return values[tuple(nearest)][np.ix_(rows, columns)]
 
 
@@ -284,20 +281,12 @@ def peak(sweep: Sweep, values: np.ndarray) -> tuple[int, int]:
 
 def target_class(network: Network, picture: object, logits: np.ndarray) -> int:
     """The picture's class; the predicted one if the network does not know the picture's."""
-    known = _knows(network, picture)
-    return network.classes.index(picture.label) if known else int(logits.argmax())
-
-
-def _knows(network: Network, picture: object) -> bool:
-    return getattr(picture, "label", None) in network.classes
+    label = getattr(picture, "label", None)
+    return network.classes.index(label) if label in network.classes else int(logits.argmax())
 
 
 def _of_each(
-    what: str,
-    network: Network,
-    pictures: Sequence,
-    settings: tuple,
-    each: Iterable[dict],
+    what: str, network: Network, pictures: Sequence, settings: tuple, each: Iterable[dict]
 ) -> dict[str, np.ndarray]:
     """Arrays with one entry a picture; `each` gives the entries, if they are not kept."""
     if not len(pictures):
@@ -352,6 +341,7 @@ def judge(
 def _judged(
     network: Network, picture: object, mask: np.ndarray, swept: Sweep, layer: str | None
 ) -> dict[str, float]:
+    known = getattr(picture, "label", None) in network.classes
     target = target_class(network, picture, swept.clean_logits)
     answer = swept.clean_logits.argmax()
     fall = drop(swept, target)
@@ -359,7 +349,7 @@ def _judged(
     middles = np.ix_(*(middle.astype(int) for middle in swept.centres))
     height, width = swept.extent
     found = {
-        "right": float(answer == target) if _knows(network, picture) else np.nan,
+        "right": float(answer == target) if known else np.nan,
         "hit": mask[row, column] > 0.5,
         "hit_probability": mask[peak(swept, drop(swept, target, "probability"))] > 0.5,
         "centre": mask[height // 2, width // 2] > 0.5,
@@ -386,16 +376,14 @@ def hide(network: Network, pictures: Sequence, fill: str = "grey") -> dict[str, 
     Returns `clean`, `object`, `box` and `background`, see `judging.hidden`. Raises ValueError
     without pictures, or for one that has no mask.
     """
-    each = (
-        judging.hidden(
-            network,
-            input_picture(network, picture),
-            filling(network, picture, fill),
-            judging.object_mask(network, picture),
-        )
-        for picture in pictures
-    )
-    return _of_each("hide", network, pictures, (fill,), each)
+
+    def each() -> Iterator[dict]:
+        for picture in pictures:
+            mask = judging.object_mask(network, picture)
+            parts = input_picture(network, picture), filling(network, picture, fill)
+            yield judging.hidden(network, *parts, mask)
+
+    return _of_each("hide", network, pictures, (fill,), each())
 
 
 def curves(
@@ -429,10 +417,9 @@ def curves(
                 "centre": -away,
                 "random": np.random.default_rng(0).random(away.shape),
             }
+            ask = partial(judging.curve, network, shown, under, target=target, steps=steps)
             yield {
-                f"{name} {kind}": judging.curve(
-                    network, shown, under, order, target, steps, kind == "insertion"
-                )
+                f"{name} {kind}": ask(order, insert=kind == "insertion")
                 for name, order in orders.items()
                 for kind in ("deletion", "insertion")
             }

@@ -153,7 +153,7 @@ def test_equal_to_plain_passes_in_many_small_batches(family, monkeypatch):
     build, *extent = FAMILIES[family]
     torch.manual_seed(0)
     net, image = network(build(), *extent), picture(*extent)
-    sweeps = list(occlusion.growing(net, image, 32, 16, "noise", family == "residual", ["conv1"]))
+    sweeps = list(occlusion.growing(net, image, 32, 12, "noise", family == "residual", ["conv1"]))
     assert len(sweeps) > 2 and [s.done.all() for s in sweeps] == [False] * len(sweeps[1:]) + [True]
     expected = plain(net, image, sweeps[-1], occlusion.filling(net, image, "noise"))
     np.testing.assert_allclose(sweeps[-1].logits, expected, atol=1e-4, rtol=1e-5)
