@@ -12,7 +12,6 @@ import copy
 import math
 import operator
 from collections.abc import Callable, Iterable
-from functools import reduce
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, sliding, union
-from lecture_utils.models import evaluating
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -37,53 +35,50 @@ LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
 
 
-class Prepared:
+class Prepared(fx.Interpreter):
     """A network's forward pass as single steps: what is the same for all pictures.
 
-    Raises whatever `torch.fx` raises for a network that it cannot trace.
+    The network itself is never modified: the steps belong to a copy that shares its weights, in
+    evaluation mode, and none of them overwrites what another one still needs. Raises whatever
+    `torch.fx` raises for a network that it cannot trace.
 
     Attributes:
-        module: the network itself, never modified.
-        graph: of the forward pass; none of its steps overwrites what another one still needs.
-        modules: by name; copies that share their weights with the originals, in evaluation mode,
-            and not overwriting their input.
         slides: of the convolutions and poolings among the steps.
     """
 
     def __init__(self, module: nn.Module):
-        self.module = module
-        with evaluating(module):
-            self.graph = fx.Tracer().trace(module)
+        weights = [*module.parameters(), *module.buffers()]
+        module = copy.deepcopy(module, {id(weight): weight for weight in weights}).eval()
+        with torch.no_grad():
+            super().__init__(fx.symbolic_trace(module))
+        self.args_iter = iter(())  # other arguments than the picture have their defaults
         self._end_overwriting()
-        self.modules = {name: copy.copy(part) for name, part in module.named_modules()}
-        for part in self.modules.values():
-            part.training = False
-            if hasattr(part, "inplace"):
-                part.inplace = False
-        called = [node for node in self.graph.nodes if node.op == "call_module"]
-        slides = {node: sliding(self.modules[node.target]) for node in called}
+        slides = {node: sliding(self.layer(node)) for node in self.module.graph.nodes}
         self.slides = {node: slide for node, slide in slides.items() if slide}
 
+    def layer(self, node: fx.Node) -> nn.Module | None:
+        return self.module.get_submodule(node.target) if node.op == "call_module" else None
+
     def _end_overwriting(self) -> None:
-        order = {node: number for number, node in enumerate(self.graph.nodes)}
-        for node in order:
-            if not self._in_place(node):
-                continue
+        order = {node: number for number, node in enumerate(self.module.graph.nodes)}
+        overwriting = [node for node in order if self._in_place(node)]
+        for node in overwriting:
             source = node.args[0]
             for user in list(source.users):
                 if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
                     user.replace_input_with(source, node)
-            if node.op != "call_module":
-                with self.graph.inserting_before(node):
-                    copied = self.graph.call_method("clone", (source,))
+            if node.op == "call_module":
+                self.layer(node).inplace = False
+            else:
+                with self.module.graph.inserting_before(node):
+                    copied = self.module.graph.call_method("clone", (source,))
                 node.replace_input_with(source, copied)
 
     def _in_place(self, node: fx.Node) -> bool:
-        if node.op == "call_module":
-            return getattr(self.module.get_submodule(node.target), "inplace", False)
         if node.op == "call_method":
             return node.target.endswith("_")
-        return node.target in (operator.iadd, operator.imul) or node.kwargs.get("inplace", False)
+        overwrites = getattr(self.layer(node), "inplace", False) or node.kwargs.get("inplace")
+        return overwrites or node.target in (operator.iadd, operator.imul)
 
 
 class Incremental:
@@ -104,11 +99,11 @@ class Incremental:
     """
 
     def __init__(self, network: Prepared, image: Tensor, watch: Iterable[str] = ()):
-        self.module, self.modules, self.slides = network.module, network.modules, network.slides
+        self.network = network
         self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
         self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
         with torch.inference_mode():
-            for node in network.graph.nodes:
+            for node in network.module.graph.nodes:
                 first = not self.values
                 value = image[None] if first else self._call(node, self.values.get)
                 if isinstance(value, Tensor) and value.ndim == 4:
@@ -128,11 +123,11 @@ class Incremental:
         )
         self.local = {node for node in self.inputs if self._is_local(node)}
         self.watched = [self._step(path) for path in watch]
-        self.clean = value, [map_sums(self.values[step]) for step in self.watched]
+        self.clean = [value, *(map_sums(self.values[step]) for step in self.watched)]
         self.largest, self.multiply_adds = 1, 0
         self.plain = sum(self._multiply_adds(*step) for step in self.values.items())
 
-    def run(self, windows: Iterable[Window]) -> tuple[Tensor, list[Tensor]]:
+    def run(self, windows: Iterable[Window]) -> list[Tensor]:
         """The output [B, ...] for B pictures that differ from the clean one inside a window.
 
         Args:
@@ -141,7 +136,7 @@ class Incremental:
                 each time, whether for one picture or for hundreds) for all pictures together.
 
         Returns:
-            Also, for each watched module, the sums of its feature maps, [B, maps].
+            Also, behind it, the sums of the feature maps of each watched module, [B, maps].
         """
         (first, *steps), self.largest, parts = self.inputs, 1, []
         with torch.inference_mode():
@@ -154,7 +149,7 @@ class Incremental:
                 for kind in zip(*parts)
             )
             self._follow(steps[self.maps :], values, totals)
-        return values[self.end], [totals[step] for step in self.watched]
+        return [values[self.end], *(totals[step] for step in self.watched)]
 
     def _follow(self, steps: list[fx.Node], values: dict, totals: dict) -> None:
         """Add to `values` what the steps give; values that no later step needs are dropped."""
@@ -172,8 +167,8 @@ class Incremental:
         """The value of a step: a `Window`, or a whole batch where there are no maps any more."""
         windows = [values[source] for source in self.inputs[node]]
         if all(isinstance(window, Window) for window in windows):
-            if node in self.slides:
-                return self._slid(node, self.slides[node], *windows)
+            if slide := self.network.slides.get(node):
+                return self._slid(node, slide, *windows)
             if node in self.local:
                 return self._local(node, windows, values)
         value = self._call(node, lambda source: self._whole(source, values.get(source)))
@@ -183,15 +178,7 @@ class Incremental:
     def _call(self, node: fx.Node, get: Callable[[fx.Node], object]):
         """What a step makes of its inputs; `get` gives the value of another step."""
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), get)
-        if node.op == "call_module":
-            return self.modules[node.target](*args, **kwargs)
-        if node.op == "call_function":
-            return node.target(*args, **kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
-        if node.op == "get_attr":
-            return reduce(getattr, node.target.split("."), self.module)
-        return args[0]  # the output, or the default of an argument that is not given
+        return getattr(self.network, node.op)(node.target, args, kwargs)
 
     def _whole(self, source: fx.Node, value: object):
         """The complete value of a step: what is outside its window is as in the clean pass."""
@@ -274,7 +261,7 @@ class Incremental:
 
     def _is_local(self, node: fx.Node) -> bool:
         if node.op == "call_module":
-            return isinstance(self.modules[node.target], LOCAL_MODULES)
+            return isinstance(self.network.layer(node), LOCAL_MODULES)
         if node.target not in (LOCAL_METHODS if node.op == "call_method" else LOCAL_FUNCTIONS):
             return False
         if node.target is torch.cat and [*node.args[1:], node.kwargs.get("dim")][0] not in (1, -3):
@@ -286,9 +273,9 @@ class Incremental:
 
     def _multiply_adds(self, node: fx.Node, output: object) -> int:
         """Multiplications of one convolution or fully connected layer; 0 for everything else."""
-        module = self.modules[node.target] if node.op == "call_module" else None
-        connected = isinstance(module, nn.Conv2d | nn.Linear)
-        return output.numel() * module.weight[0].numel() if connected else 0
+        layer = self.network.layer(node)
+        connected = isinstance(layer, nn.Conv2d | nn.Linear)
+        return output.numel() * layer.weight[0].numel() if connected else 0
 
 
 def map_sums(maps: Tensor) -> Tensor:

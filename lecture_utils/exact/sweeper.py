@@ -30,20 +30,19 @@ class Whole:
         self.network, self.picture, self.layers = network, picture[None], layers
 
     @functools.cached_property
-    def clean(self) -> tuple[Tensor, list[Tensor]]:
+    def clean(self) -> list[Tensor]:
         """As `run`, for the unchanged picture."""
         return self._pass(self.picture)
 
-    def run(self, windows: Iterable[Window]) -> tuple[Tensor, list[Tensor]]:
+    def run(self, windows: Iterable[Window]) -> list[Tensor]:
         """As `Incremental.run`."""
         size = tuple(self.picture.shape[2:])
         batches = (look(self.picture, w, np.zeros_like(w.corner), size) for w in windows)
-        outputs, sums = zip(*(self._pass(batch.contiguous()) for batch in batches))
-        return torch.cat(outputs), [torch.cat(layer) for layer in zip(*sums)]
+        return [torch.cat(parts) for parts in zip(*(self._pass(b.contiguous()) for b in batches))]
 
-    def _pass(self, batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _pass(self, batch: Tensor) -> list[Tensor]:
         sums = record(self.network, batch, self.layers, map_sums) if self.layers else {}
-        return self.network(batch), [sums[name] for name in self.layers]
+        return [self.network(batch), *(sums[name] for name in self.layers)]
 
 
 class Sweeper:
@@ -101,34 +100,30 @@ class Sweeper:
         engine, found = self._begun(picture, squares(*blocks[0]))
         side = max(1, math.isqrt(int(BATCH / engine.largest)))
         together = max(1, TOGETHER // side**2) if isinstance(engine, Incremental) else 1
+        method = "only what can change is computed"
+        if self._problem:
+            method = f"whole pictures are computed: {self._problem}"
         rest = batches(todo, side)
-        clean = [part[0].numpy() for part in (engine.clean[0], *engine.clean[1])]
+        clean = [part[0].numpy() for part in engine.clean]
         grids = [np.full((*todo.shape, *part.shape), np.nan, part.dtype) for part in clean]
         while blocks:
             place = tuple(np.concatenate(blocks, axis=1))
-            for grid, part in zip(grids, (found[0], *found[1])):
+            for grid, part in zip(grids, found):
                 grid[place] = part.numpy()
             yield {
                 "logits": grids[0].copy(),
                 "clean_logits": clean[0],
                 "totals": {name: grid.copy() for name, grid in zip(self.layers, grids[1:])},
                 "clean_totals": dict(zip(self.layers, clean[1:])),
-                "method": f"whole pictures are computed: {self._problem}"
-                if self._problem
-                else "only what can change is computed",
+                "method": method,
                 "multiply_adds": engine.multiply_adds,
                 "plain_multiply_adds": engine.plain * todo.size,
             }
             if blocks := list(itertools.islice(rest, together)):
                 found = engine.run(squares(*block) for block in blocks)
 
-    def _begun(
-        self, picture: Tensor, first: Window
-    ) -> tuple[Incremental | Whole, tuple[Tensor, list[Tensor]]]:
-        """The engine, and what it says of the first squares.
-
-        The incremental one, if it says of the square that changes most what a plain pass says.
-        """
+    def _begun(self, picture: Tensor, first: Window) -> tuple[Incremental | Whole, list[Tensor]]:
+        """The engine, and what it says of the first squares: incremental, if it proves right."""
         whole = Whole(self.network, picture, self.layers)
         if not self._problem:
             try:
@@ -143,13 +138,15 @@ class Sweeper:
         return whole, whole.run([first])
 
 
-def _agree(engine: Incremental, found: tuple, whole: Whole, first: Window) -> bool:
+def _agree(engine: Incremental, found: list[Tensor], whole: Whole, first: Window) -> bool:
     """Whether both say the same of that square which changes the logits most."""
     most = int((found[0] - engine.clean[0]).abs().flatten(1).amax(1).argmax())
     one = slice(most, most + 1)
-    trial = whole.run([Window(first.value[one], first.corner[:, one])])
-    pairs = zip([found[0], *found[1]], [trial[0], *trial[1]])
-    return all((a[one] - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in pairs)
+    plain = whole.run([Window(first.value[one], first.corner[:, one])])
+    return all(
+        (part[one] - right).abs().max() <= TOLERANCE * right.abs().max()
+        for part, right in zip(found, plain)
+    )
 
 
 def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
