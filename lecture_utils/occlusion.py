@@ -222,7 +222,7 @@ def growing(
     if prepared.network is not network:
         raise ValueError("`prepared` was made of another network")
     for answers in prepared.answers(picture, under, tops, lefts, size):
-        yield Sweep(tops, lefts, size, extent, *answers)
+        yield Sweep(tops, lefts, size, extent, **answers)
 
 
 # --- maps of a sweep ----------------------------------------------------------------------------

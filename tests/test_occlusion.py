@@ -14,9 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lecture_utils import images, layers, models, occlusion, store
 from lecture_utils.exact import Sweeper, sweeper, windows
-from lecture_utils.exact.incremental import Incremental
+from lecture_utils.exact.incremental import Incremental, Prepared
 from lecture_utils.exact.polynomials import Spread
-from lecture_utils.exact.prepared import prepared
 from lecture_utils.exact.windows import covered
 from lecture_utils.methods import judging
 
@@ -199,9 +198,9 @@ def test_windows_are_smaller_than_the_maps():
         nn.Conv2d(3, 4, 11, 4), nn.MaxPool2d(3, 2), nn.Conv2d(4, 6, 5, 1, 2), nn.MaxPool2d(3, 2)
     )
     module.append(nn.Flatten())
-    engine = Incremental(prepared(module), picture(160))
-    one = np.array([64])
-    engine.run([covered(picture(160), picture(160, seed=1), one, one, 16)])
+    engine = Incremental(Prepared(module), picture(160))
+    corner = np.array([[64], [64]])
+    engine.run([covered(picture(160), picture(160, seed=1), corner, 16)])
     # by hand: rows 14-19 of the first convolution see pixels 64-79, rows 6-9 of the pooling these,
     # and 4-11 of the second convolution those
     assert engine.multiply_adds == 6**2 * module[0].weight.numel() + 8**2 * module[2].weight.numel()
@@ -500,8 +499,8 @@ def test_networks_that_cannot_be_traced_get_plain_passes():
 def test_wrong_windows_are_found_out(monkeypatch):
     needed = windows.Slide.needed
 
-    def too_far_up(self, axis, first, size):
-        return needed(self, axis, first * 0, size)
+    def too_far_up(self, corner, size):
+        return needed(self, corner * 0, size)
 
     monkeypatch.setattr(windows.Slide, "needed", too_far_up)
     torch.manual_seed(0)

@@ -8,19 +8,17 @@ network that `torch.fx` can trace gives the same numbers as a plain pass.
 The idea, and how far it can go: Krypton (Nakandala, Kumar & Papakonstantinou, SIGMOD 2019).
 """
 
+import copy
 import math
 import operator
 from collections.abc import Callable, Iterable
-from functools import reduce
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils.exact.prepared import Prepared, modules_around
-from lecture_utils.exact.whole import map_sums
-from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, union
+from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, sliding, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -35,6 +33,52 @@ LOCAL_FUNCTIONS = {
 LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
+
+
+class Prepared(fx.Interpreter):
+    """A network's forward pass as single steps: what is the same for all pictures.
+
+    The network itself is never modified: the steps belong to a copy that shares its weights, in
+    evaluation mode, and none of them overwrites what another one still needs. Raises whatever
+    `torch.fx` raises for a network that it cannot trace.
+
+    Attributes:
+        slides: of the convolutions and poolings among the steps.
+    """
+
+    def __init__(self, module: nn.Module):
+        weights = [*module.parameters(), *module.buffers()]
+        module = copy.deepcopy(module, {id(weight): weight for weight in weights}).eval()
+        with torch.no_grad():
+            super().__init__(fx.symbolic_trace(module))
+        self.args_iter = iter(())  # other arguments than the picture have their defaults
+        self._end_overwriting()
+        slides = {node: sliding(self.layer(node)) for node in self.module.graph.nodes}
+        self.slides = {node: slide for node, slide in slides.items() if slide}
+
+    def layer(self, node: fx.Node) -> nn.Module | None:
+        return self.module.get_submodule(node.target) if node.op == "call_module" else None
+
+    def _end_overwriting(self) -> None:
+        order = {node: number for number, node in enumerate(self.module.graph.nodes)}
+        overwriting = [node for node in order if self._in_place(node)]
+        for node in overwriting:
+            source = node.args[0]
+            for user in list(source.users):
+                if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
+                    user.replace_input_with(source, node)
+            if node.op == "call_module":
+                self.layer(node).inplace = False
+            else:
+                with self.module.graph.inserting_before(node):
+                    copied = self.module.graph.call_method("clone", (source,))
+                node.replace_input_with(source, copied)
+
+    def _in_place(self, node: fx.Node) -> bool:
+        if node.op == "call_method":
+            return node.target.endswith("_")
+        overwrites = getattr(self.layer(node), "inplace", False) or node.kwargs.get("inplace")
+        return overwrites or node.target in (operator.iadd, operator.imul)
 
 
 class Incremental:
@@ -55,11 +99,11 @@ class Incremental:
     """
 
     def __init__(self, network: Prepared, image: Tensor, watch: Iterable[str] = ()):
-        self.module, self.modules, self.slides = network.module, network.modules, network.slides
+        self.network = network
         self.values: dict[fx.Node, object] = {}  # what each step gives in the clean pass
         self.inputs: dict[fx.Node, list[fx.Node]] = {}  # of a step, those that can change
         with torch.inference_mode():
-            for node in network.graph.nodes:
+            for node in network.module.graph.nodes:
                 first = not self.values
                 value = image[None] if first else self._call(node, self.values.get)
                 if isinstance(value, Tensor) and value.ndim == 4:
@@ -79,12 +123,11 @@ class Incremental:
         )
         self.local = {node for node in self.inputs if self._is_local(node)}
         self.watched = [self._step(path) for path in watch]
-        self.frames: dict[tuple, Tensor] = {}
-        self.clean = value, [map_sums(self.values[step]) for step in self.watched]
+        self.clean = [value, *(map_sums(self.values[step]) for step in self.watched)]
         self.largest, self.multiply_adds = 1, 0
         self.plain = sum(self._multiply_adds(*step) for step in self.values.items())
 
-    def run(self, windows: Iterable[Window]) -> tuple[Tensor, list[Tensor]]:
+    def run(self, windows: Iterable[Window]) -> list[Tensor]:
         """The output [B, ...] for B pictures that differ from the clean one inside a window.
 
         Args:
@@ -93,7 +136,7 @@ class Incremental:
                 each time, whether for one picture or for hundreds) for all pictures together.
 
         Returns:
-            Also, for each watched module, the sums of its feature maps, [B, maps].
+            Also, behind it, the sums of the feature maps of each watched module, [B, maps].
         """
         (first, *steps), self.largest, parts = self.inputs, 1, []
         with torch.inference_mode():
@@ -106,7 +149,7 @@ class Incremental:
                 for kind in zip(*parts)
             )
             self._follow(steps[self.maps :], values, totals)
-        return values[self.end], [totals[step] for step in self.watched]
+        return [values[self.end], *(totals[step] for step in self.watched)]
 
     def _follow(self, steps: list[fx.Node], values: dict, totals: dict) -> None:
         """Add to `values` what the steps give; values that no later step needs are dropped."""
@@ -124,8 +167,8 @@ class Incremental:
         """The value of a step: a `Window`, or a whole batch where there are no maps any more."""
         windows = [values[source] for source in self.inputs[node]]
         if all(isinstance(window, Window) for window in windows):
-            if node in self.slides:
-                return self._slid(node, self.slides[node], *windows)
+            if slide := self.network.slides.get(node):
+                return self._slid(node, slide, *windows)
             if node in self.local:
                 return self._local(node, windows, values)
         value = self._call(node, lambda source: self._whole(source, values.get(source)))
@@ -135,99 +178,73 @@ class Incremental:
     def _call(self, node: fx.Node, get: Callable[[fx.Node], object]):
         """What a step makes of its inputs; `get` gives the value of another step."""
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), get)
-        if node.op == "call_module":
-            return self.modules[node.target](*args, **kwargs)
-        if node.op == "call_function":
-            return node.target(*args, **kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
-        if node.op == "get_attr":
-            return reduce(getattr, node.target.split("."), self.module)
-        return args[0]  # the output, or the default of an argument that is not given
+        return getattr(self.network, node.op)(node.target, args, kwargs)
 
     def _whole(self, source: fx.Node, value: object):
         """The complete value of a step: what is outside its window is as in the clean pass."""
         clean = self.values[source]
         if not isinstance(value, Window):
             return clean if value is None else value
-        corner = np.zeros_like(value.top)
-        return look(clean, value, corner, corner, *clean.shape[2:])
+        return look(clean, value, np.zeros_like(value.corner), tuple(clean.shape[2:]))
 
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
             (window,) = windows
-            return Window(self._call(node, lambda _: window.value), window.top, window.left)
-        rows, columns = self.values[node].shape[2:]
-        top, height = union([(w.top, w.value.shape[2]) for w in windows], rows)
-        left, width = union([(w.left, w.value.shape[3]) for w in windows], columns)
+            return Window(self._call(node, lambda _: window.value), window.corner)
+        rectangles = [(window.corner, window.size) for window in windows]
+        corner, size = union(rectangles, self.values[node].shape[2:])
 
         def operand(source: fx.Node) -> Tensor:
-            place = (top, left, height, width)
             if source in values:
-                return look(self.values[source], values[source], *place)
-            return cut(self.values[source], *place)
+                return look(self.values[source], values[source], corner, size)
+            return cut(self.values[source], corner, size)
 
-        return Window(self._call(node, operand), top, left)
+        return Window(self._call(node, operand), corner)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution or pooling: the outputs that see the window, from it and what is around."""
+        (source,) = self.inputs[node]
         if slide.spread is not None:
-            return self._spread(node, slide, window)
-        (source,), (rows, columns) = self.inputs[node], window.value.shape[2:]
-        before, after = self.values[source].shape[2:], self.values[node].shape[2:]
-        top, height = slide.reached(0, window.top, rows, after[0])
-        left, width = slide.reached(1, window.left, columns, after[1])
-        frame = [slide.around(axis, before[axis], after[axis]) for axis in (0, 1)]
-        clean = self._framed(source, frame, slide.outside)
-        down, right = slide.padding
-        moved = Window(window.value, window.top + down, window.left + right)
-        first_row, rows = slide.needed(0, top, height)
-        first_column, columns = slide.needed(1, left, width)
-        value = slide.apply(look(clean, moved, first_row, first_column, rows, columns))
+            return self._spread(node, self.values[source], slide, window)
+        corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
+        (down, right), (low, far) = (
+            slide.padding.ravel(),
+            (slide.padding + slide.stride - 1).ravel(),
+        )
+        clean = F.pad(self.values[source], (right, far, down, low), value=slide.outside)
+        moved = Window(window.value, window.corner + slide.padding)
+        value = slide.apply(look(clean, moved, *slide.needed(corner, size)))
         self.multiply_adds += self._multiply_adds(node, value)
-        return Window(value, top, left)
+        return Window(value, corner)
 
-    def _spread(self, node: fx.Node, slide: Slide, window: Window) -> Window:
+    def _spread(self, node: fx.Node, clean: Tensor, slide: Slide, window: Window) -> Window:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
-        (source,), new, top, left = self.inputs[node], window.value, window.top, window.left
-        clean, outputs = self.values[source], self.values[node]
-        if nearly := math.prod(new.shape[2:]) > NEARLY * math.prod(clean.shape[2:]):
-            # nothing needs to be cut out, now or of the outputs
-            new, old, padding = self._whole(source, window), clean, slide.padding
+        new, corner, outputs = window.value, window.corner, self.values[node]
+        nearly = math.prod(window.size) > NEARLY * math.prod(clean.shape[2:])
+        if nearly:  # nothing needs to be cut out, now or of the outputs
+            corner = np.zeros_like(corner)
+            new, old = look(clean, window, corner, tuple(clean.shape[2:])), clean
         else:
-            old, padding = cut(clean, top, left, *new.shape[2:]), (slide.span(0), slide.span(1))
+            old = cut(clean, corner, window.size)
+        padding = tuple((slide.padding if nearly else slide.span).ravel().tolist())
         count, maps, rows, columns = new.shape
         change = new.new_empty(rows, count, columns, maps)
         torch.sub(new.permute(2, 0, 3, 1), old.permute(2, 0, 3, 1), out=change)
         added = slide.spread(change, padding)
         self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, padding)
         if nearly:
-            top = left = np.zeros_like(top)
-            return Window(added.permute(1, 3, 0, 2).add_(outputs), top, left)
-        first_row, first_column = slide.first(0, top), slide.first(1, left)
-        top, height = slide.reached(0, top, rows, outputs.shape[2])
-        left, width = slide.reached(1, left, columns, outputs.shape[3])
-        value = cut(outputs, top, left, height, width)
-        value += cut_or_zero(added, top - first_row, left - first_column, height, width)
-        return Window(value, top, left)
-
-    def _framed(self, step: fx.Node, sides: list[tuple[int, int]], outside: float) -> Tensor:
-        """The clean maps of a step in a frame: (before, after) rows, (before, after) columns."""
-        if not any(map(any, sides)):
-            return self.values[step]
-        key = (step, *sides, outside)
-        if key not in self.frames:
-            framed = F.pad(self.values[step], (*sides[1], *sides[0]), value=outside)
-            self.frames[key] = framed.contiguous(memory_format=torch.channels_last)
-        return self.frames[key]
+            return Window(added.permute(1, 3, 0, 2).add_(outputs), corner)
+        first = corner + slide.padding - slide.span
+        corner, size = slide.reached(corner, window.size, outputs.shape[2:])
+        return Window(cut(outputs, corner, size) + cut_or_zero(added, corner - first, size), corner)
 
     def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
         """Sums of feature maps, [B, maps]."""
         if isinstance(value, Tensor):
             return map_sums(value)
         clean = self.values[node]
-        before = cut(clean, value.top, value.left, *value.value.shape[2:])
+        before = cut(clean, value.corner, value.size)
         return map_sums(clean) + map_sums(value.value - before)
 
     # --- what is known of the steps beforehand --------------------------------------------------
@@ -235,7 +252,7 @@ class Incremental:
     def _step(self, path: str) -> fx.Node:
         """The step that gives a module's output: the last one inside it."""
         path, _, call = path.partition("#")
-        found = [node for node in self.values if path in modules_around(node)]
+        found = [node for node in self.values if path in _modules_around(node)]
         if call:  # `relu#1`: the first time that the module runs
             found = [node for node in found if node.target == path][: int(call)]
         if not found:
@@ -244,7 +261,7 @@ class Incremental:
 
     def _is_local(self, node: fx.Node) -> bool:
         if node.op == "call_module":
-            return isinstance(self.modules[node.target], LOCAL_MODULES)
+            return isinstance(self.network.layer(node), LOCAL_MODULES)
         if node.target not in (LOCAL_METHODS if node.op == "call_method" else LOCAL_FUNCTIONS):
             return False
         if node.target is torch.cat and [*node.args[1:], node.kwargs.get("dim")][0] not in (1, -3):
@@ -256,6 +273,16 @@ class Incremental:
 
     def _multiply_adds(self, node: fx.Node, output: object) -> int:
         """Multiplications of one convolution or fully connected layer; 0 for everything else."""
-        module = self.modules[node.target] if node.op == "call_module" else None
-        connected = isinstance(module, nn.Conv2d | nn.Linear)
-        return output.numel() * module.weight[0].numel() if connected else 0
+        layer = self.network.layer(node)
+        connected = isinstance(layer, nn.Conv2d | nn.Linear)
+        return output.numel() * layer.weight[0].numel() if connected else 0
+
+
+def map_sums(maps: Tensor) -> Tensor:
+    """Sum of each feature map over its positions: [B, maps, ...] -> [B, maps]."""
+    return maps.flatten(2).sum(2) if maps.ndim > 2 else maps
+
+
+def _modules_around(node: fx.Node) -> list[str]:
+    """Dotted names of the modules in whose forward pass a step happens."""
+    return [path.partition("@")[0] for path in node.meta.get("nn_module_stack", {})]

@@ -1,19 +1,17 @@
 """A square goes over a picture: the places in blocks, and who computes what the network says."""
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lecture_utils.exact.incremental import Incremental
-from lecture_utils.exact.prepared import prepared
-from lecture_utils.exact.whole import Whole
-from lecture_utils.exact.windows import Window, covered
-from lecture_utils.layers import resolve
+from lecture_utils.exact.incremental import Incremental, Prepared, map_sums
+from lecture_utils.exact.windows import Window, covered, look
+from lecture_utils.layers import record, resolve
 from lecture_utils.models import Network
 
 COARSE = 5  # squares a side in the first, coarse look
@@ -22,22 +20,29 @@ TOGETHER = 400  # squares that go together through what comes after the feature 
 TOLERANCE = 1e-4  # between windows and a plain pass, relative to the largest number
 
 
-class Answers(NamedTuple):
-    """What a network says for a grid of squares; NaN where that is not computed yet.
+class Whole:
+    """What `Incremental` does, with a plain pass over every whole picture."""
 
-    logits: [rows, columns, classes]. sums: of each layer's feature maps over their positions,
-    {layer: [rows, columns, maps]}. clean_logits, clean_sums: with nothing covered. method: how they
-    were computed, in words. multiply_adds: so far; plain_multiply_adds: of passes over whole
-    pictures for the complete grid; both 0 where they are not counted.
-    """
+    multiply_adds = plain = 0  # not counted
+    largest = 150_000  # not known; large enough for small batches
 
-    logits: np.ndarray
-    clean_logits: np.ndarray
-    sums: dict[str, np.ndarray]
-    clean_sums: dict[str, np.ndarray]
-    method: str
-    multiply_adds: int
-    plain_multiply_adds: int
+    def __init__(self, network: Network, picture: Tensor, layers: list[str]):
+        self.network, self.picture, self.layers = network, picture[None], layers
+
+    @functools.cached_property
+    def clean(self) -> list[Tensor]:
+        """As `run`, for the unchanged picture."""
+        return self._pass(self.picture)
+
+    def run(self, windows: Iterable[Window]) -> list[Tensor]:
+        """As `Incremental.run`."""
+        size = tuple(self.picture.shape[2:])
+        batches = (look(self.picture, w, np.zeros_like(w.corner), size) for w in windows)
+        return [torch.cat(parts) for parts in zip(*(self._pass(b.contiguous()) for b in batches))]
+
+    def _pass(self, batch: Tensor) -> list[Tensor]:
+        sums = record(self.network, batch, self.layers, map_sums) if self.layers else {}
+        return [self.network(batch), *(sums[name] for name in self.layers)]
 
 
 class Sweeper:
@@ -58,39 +63,39 @@ class Sweeper:
         self.layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
         self.fingerprint = network.fingerprint()
         self._paths = [resolve(network, name) for name in self.layers]
-        self._weights = next(
-            (w for w in network.module.parameters() if w.is_floating_point()), None
-        )
+        weights = (w for w in network.module.parameters() if w.is_floating_point())
+        like = next(weights, torch.empty(0))
+        self._kind = like.dtype
         self._tried: set[torch.Size] = set()  # of pictures: equal to a plain pass
         self._problem = ""  # why only plain passes will do
-        if self._weights is not None:
-            kind, place = str(self._weights.dtype).removeprefix("torch."), self._weights.device.type
-            if kind not in ("float32", "float64") or place != "cpu":
-                self._problem = f"the short cut is not made for {kind} weights on {place}"
-                return
+        if like.dtype not in (torch.float32, torch.float64) or like.device.type != "cpu":
+            kind = str(like.dtype).removeprefix("torch.")
+            self._problem = f"the short cut is not made for {kind} weights on {like.device.type}"
+            return
         try:
-            self._prepared = prepared(network.module)
+            self._prepared = Prepared(network.module)
         except Exception as error:  # tracing runs the network's own code, which may raise anything
             self._problem = f"the forward pass cannot be traced ({error})"
 
     def answers(
         self, picture: Tensor, under: Tensor, tops: np.ndarray, lefts: np.ndarray, size: int
-    ) -> Iterator[Answers]:
+    ) -> Iterator[dict]:
         """What the network says for every place of a square: first a coarse grid, then more.
 
         Args:
             picture, under: Tensors [channels, H, W]; the squares are taken from `under`.
             tops, lefts: int64, first rows and first columns of the grid of squares.
+
+        Gives the last seven fields of `occlusion.Sweep`; NaN where it is not computed yet.
         """
-        if self._weights is not None:
-            picture, under = (tensor.to(self._weights.dtype) for tensor in (picture, under))
+        picture, under = picture.to(self._kind), under.to(self._kind)
         todo = np.ones((len(tops), len(lefts)), bool)
         ends = (np.linspace(0, count - 1, COARSE).round().astype(int) for count in todo.shape)
         todo[np.ix_(*ends)] = False
         blocks = [np.nonzero(~todo)]
 
         def squares(rows: np.ndarray, columns: np.ndarray) -> Window:
-            return covered(picture, under, tops[rows], lefts[columns], size)
+            return covered(picture, under, np.stack([tops[rows], lefts[columns]]), size)
 
         engine, found = self._begun(picture, squares(*blocks[0]))
         side = max(1, math.isqrt(int(BATCH / engine.largest)))
@@ -98,27 +103,27 @@ class Sweeper:
         method = "only what can change is computed"
         if self._problem:
             method = f"whole pictures are computed: {self._problem}"
-        clean = [part[0].numpy() for part in (engine.clean[0], *engine.clean[1])]
-        grids = [np.full((*todo.shape, *part.shape), np.nan, part.dtype) for part in clean]
         rest = batches(todo, side)
+        clean = [part[0].numpy() for part in engine.clean]
+        grids = [np.full((*todo.shape, *part.shape), np.nan, part.dtype) for part in clean]
         while blocks:
             place = tuple(np.concatenate(blocks, axis=1))
-            for grid, part in zip(grids, (found[0], *found[1])):
+            for grid, part in zip(grids, found):
                 grid[place] = part.numpy()
-            logits, *sums = (grid.copy() for grid in grids)
-            named, named_clean = (dict(zip(self.layers, part)) for part in (sums, clean[1:]))
-            counts = engine.multiply_adds, engine.plain * todo.size
-            yield Answers(logits, clean[0], named, named_clean, method, *counts)
+            yield {
+                "logits": grids[0].copy(),
+                "clean_logits": clean[0],
+                "totals": {name: grid.copy() for name, grid in zip(self.layers, grids[1:])},
+                "clean_totals": dict(zip(self.layers, clean[1:])),
+                "method": method,
+                "multiply_adds": engine.multiply_adds,
+                "plain_multiply_adds": engine.plain * todo.size,
+            }
             if blocks := list(itertools.islice(rest, together)):
                 found = engine.run(squares(*block) for block in blocks)
 
-    def _begun(
-        self, picture: Tensor, first: Window
-    ) -> tuple[Incremental | Whole, tuple[Tensor, list[Tensor]]]:
-        """The engine, and what it says of the first squares.
-
-        The incremental one, if it says of the square that changes most what a plain pass says.
-        """
+    def _begun(self, picture: Tensor, first: Window) -> tuple[Incremental | Whole, list[Tensor]]:
+        """The engine, and what it says of the first squares: incremental, if it proves right."""
         whole = Whole(self.network, picture, self.layers)
         if not self._problem:
             try:
@@ -133,13 +138,15 @@ class Sweeper:
         return whole, whole.run([first])
 
 
-def _agree(engine: Incremental, found: tuple, whole: Whole, first: Window) -> bool:
+def _agree(engine: Incremental, found: list[Tensor], whole: Whole, first: Window) -> bool:
     """Whether both say the same of that square which changes the logits most."""
     most = int((found[0] - engine.clean[0]).abs().flatten(1).amax(1).argmax())
     one = slice(most, most + 1)
-    trial = whole.run([Window(first.value[one], first.top[one], first.left[one])])
-    pairs = zip([found[0], *found[1]], [trial[0], *trial[1]])
-    return all((a[one] - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in pairs)
+    plain = whole.run([Window(first.value[one], first.corner[:, one])])
+    return all(
+        (part[one] - right).abs().max() <= TOLERANCE * right.abs().max()
+        for part, right in zip(found, plain)
+    )
 
 
 def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

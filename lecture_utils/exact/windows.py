@@ -1,12 +1,12 @@
 """Rectangles of feature maps: cutting them out, pasting them in, sliding filters over them.
 
 The geometry under `incremental`: which outputs of a layer a change can reach, and which inputs
-these outputs need. Places are numpy arrays, values are Tensors.
+these outputs need. Corners are arrays [2, B], first row and first column in each picture; sizes
+are pairs (rows, columns).
 """
 
 import copy
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import torch
@@ -20,184 +20,154 @@ from lecture_utils.methods.receptive_fields import pair
 class Window:
     """The part of a stack of feature maps that a change can reach, of one size in all pictures.
 
-    value: Tensor [B, maps, height, width]; top, left: int64 [B], its place in the maps.
+    value: Tensor [B, maps, rows, columns]; corner: int64 [2, B], its place in the maps.
     """
 
     value: Tensor
-    top: np.ndarray
-    left: np.ndarray
+    corner: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return tuple(self.value.shape[2:])
 
 
-def covered(image: Tensor, under: Tensor, top: np.ndarray, left: np.ndarray, size: int) -> Window:
+def covered(image: Tensor, under: Tensor, corner: np.ndarray, side: int) -> Window:
     """Windows of a picture where squares are taken from another one; both Tensors [channels, H, W].
 
     Args:
-        top, left: int64 [B]; a square may hang over the edge, but not lie beyond it.
+        corner: int64 [2, B]; a square may hang over the edge, its window does not.
     """
-    spans, inside = [], []
-    for first, extent in ((top, image.shape[1]), (left, image.shape[2])):
-        visible = np.maximum(first, 0)
-        start, length = union([(visible, np.minimum(first + size, extent) - visible)], extent)
-        place = start[:, None] + np.arange(length)
-        spans += [(start, length)]
-        inside += [(place >= first[:, None]) & (place < first[:, None] + size)]
-    (top, height), (left, width) = spans
-    inside = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    new = cut(under[None], top, left, height, width)
-    if not inside.all():
-        old = cut(image[None], top, left, height, width)
-        new = torch.where(torch.from_numpy(inside), new, old)
-    return Window(new, top, left)
+    visible = corner.clip(0, np.subtract(image.shape[1:], side)[:, None])
+    within = (visible - corner)[:, :, None] + np.arange(side)
+    rows, columns = torch.from_numpy((0 <= within) & (within < side))
+    new, old = (cut(picture[None], visible, (side, side)) for picture in (under, image))
+    return Window(torch.where((rows[:, :, None] & columns[:, None])[:, None], new, old), visible)
 
 
-def cut(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
+def cut(maps: Tensor, corner: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Cut one rectangle out of each stack of maps, or all rectangles out of the only one.
 
     Args:
-        maps: Tensor [B or 1, maps, H, W]; top, left: int64 [B], rectangles inside the maps.
+        maps: Tensor [B or 1, maps, H, W]; the rectangles lie inside the maps.
 
     Returns:
-        A new Tensor [B, maps, height, width], channels last.
+        A new Tensor [B, maps, *size], channels last.
     """
-    pieces, rows = _pieces(maps, top, left, height, width)
-    found = pieces.index_select(0, rows)
-    return found.view(len(top), height, width, -1).permute(0, 3, 1, 2)
+    pieces, rows = _pieces(maps, corner, size)
+    return pieces.index_select(0, rows).view(-1, *size, maps.shape[1]).permute(0, 3, 1, 2)
 
 
-def paste(part: Tensor, maps: Tensor, top: np.ndarray, left: np.ndarray) -> None:
-    """Overwrite a rectangle of each stack of maps [B, ...] made by `cut`: its inverse."""
-    height, width = part.shape[2:]
-    pieces, rows = _pieces(maps, top, left, height, width)
-    pieces.index_copy_(0, rows, part.permute(0, 2, 3, 1).reshape(len(rows), -1))
-
-
-def _pieces(
-    maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int
-) -> tuple[Tensor, Tensor]:
-    """All pieces of `width` neighbouring positions, and which of them are the rectangles' rows.
+def _pieces(maps: Tensor, corner: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """All pieces of neighbouring positions in a row, and which of them are the rectangles' rows.
 
     With channels last, a row of a rectangle is one piece of memory: the fastest thing to copy.
     """
     dense = maps.permute(0, 2, 3, 1).contiguous()
     count, rows, columns, channels = dense.shape
+    height, width = size
     pieces = dense.as_strided((count * rows * columns - width + 1, width * channels), (channels, 1))
-    start = (top[:, None] + np.arange(height)) * columns + left[:, None]
-    if count > 1:
-        start += np.arange(count)[:, None] * (rows * columns)
+    top, left = corner[:, :, None]
+    start = (np.arange(count)[:, None] * rows + top + np.arange(height)) * columns + left
     return pieces, torch.from_numpy(start.ravel())
 
 
-def look(
-    clean: Tensor, window: Window, top: np.ndarray, left: np.ndarray, height: int, width: int
-) -> Tensor:
+def look(clean: Tensor, window: Window, corner: np.ndarray, size: tuple[int, int]) -> Tensor:
     """See a rectangle of each changed map: the window's values, the clean ones around it.
 
     Args:
         clean: Tensor [1, maps, H, W], which holds the windows and the rectangles.
 
     Returns:
-        Tensor [B, maps, height, width].
+        Tensor [B, maps, *size].
     """
-    high, wide = window.value.shape[2:]
-    around_top, rows = union([(top, height), (window.top, high)], clean.shape[2])
-    around_left, columns = union([(left, width), (window.left, wide)], clean.shape[3])
-    if (rows, columns) == (high, wide):
-        found = window.value
-    else:
-        found = cut(clean, around_top, around_left, rows, columns)
-        paste(window.value, found, window.top - around_top, window.left - around_left)
-    if (rows, columns) == (height, width):
-        return found
-    return cut(found, top - around_top, left - around_left, height, width)
+    around, whole = union([(corner, size), (window.corner, window.size)], clean.shape[2:])
+    found = window.value
+    if whole != window.size:
+        found = cut(clean, around, whole)
+        pieces, rows = _pieces(found, window.corner - around, window.size)
+        pieces.index_copy_(0, rows, window.value.permute(0, 2, 3, 1).reshape(len(rows), -1))
+    return found if whole == size else cut(found, corner - around, size)
 
 
-def cut_or_zero(maps: Tensor, top: np.ndarray, left: np.ndarray, height: int, width: int) -> Tensor:
+def cut_or_zero(maps: Tensor, corner: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Cut one rectangle out of each stack of maps; where it reaches over the edge, there is 0.
 
     Args:
         maps: Tensor [H, B, W, maps], in this order.
 
     Returns:
-        Tensor [B, maps, height, width].
+        Tensor [B, maps, *size].
     """
     rows, count, columns, _ = maps.shape
-    y, x = top[:, None] + np.arange(height), left[:, None] + np.arange(width)
+    y, x = (first[:, None] + np.arange(length) for first, length in zip(corner, size))
+    there = ((y >= 0) & (y < rows))[:, :, None] & ((x >= 0) & (x < columns))[:, None]
     index = ((y * count + np.arange(count)[:, None]) * columns)[:, :, None] + x[:, None]
-    high, wide = (y >= 0) & (y < rows), (x >= 0) & (x < columns)
-    there = None if high.all() and wide.all() else high[:, :, None] & wide[:, None]
-    if there is not None:
-        index *= there
-    found = maps.flatten(0, 2).index_select(0, torch.from_numpy(index.ravel()))
-    found = found.view(count, height, width, -1).permute(0, 3, 1, 2)
-    return found if there is None else found.mul_(torch.from_numpy(there[:, None]))
+    found = maps.flatten(0, 2).index_select(0, torch.from_numpy((index * there).ravel()))
+    found = found.view(count, *size, -1).permute(0, 3, 1, 2)
+    return found if there.all() else found.mul_(torch.from_numpy(there[:, None]))
 
 
-def union(spans: list[tuple[np.ndarray, int | np.ndarray]], extent: int) -> tuple[np.ndarray, int]:
-    """Smallest span of one size for all pictures that covers all given (first, size)."""
-    first = reduce(np.minimum, [start for start, _ in spans])
-    stop = reduce(np.maximum, [start + size for start, size in spans])
-    size = int((stop - first).max())
-    return np.minimum(first, extent - size), size
+def union(
+    rectangles: list[tuple[np.ndarray, tuple[int, int]]], extent: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Smallest (corner, size), one size for all pictures, that covers the given ones."""
+    first = np.minimum.reduce([corner for corner, _ in rectangles])
+    stop = np.maximum.reduce([corner + np.c_[list(size)] for corner, size in rectangles])
+    return _inside(first, stop, extent)
 
 
-@dataclass(frozen=True)
+def _inside(
+    first: np.ndarray, stop: np.ndarray, extent: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """(corner, size) of rectangles as large as the largest, moved inside maps of this extent."""
+    size = (stop - first).max(1).clip(1)
+    return np.minimum(first, (extent - size)[:, None]), tuple(size.tolist())
+
+
 class Slide:
-    """How a convolution or pooling slides over its input; pairs are (rows, columns)."""
+    """How a convolution or pooling slides over its input; arrays [2, 1] for rows and columns.
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    outside: float  # the value of padding
-    apply: nn.Module  # the layer without its padding
-    spread: Spread | None  # where it saves time: what inputs add to the outputs
+    Attributes:
+        span: distance between the first and the last input that one output sees.
+        outside: the value of padding.
+        apply: the layer without its padding.
+        spread: where it saves time: what inputs add to the outputs.
+    """
 
-    def span(self, axis: int) -> int:
-        """Distance between the first and the last input that one output sees."""
-        return (self.kernel[axis] - 1) * self.dilation[axis]
-
-    def first(self, axis: int, pixel: np.ndarray) -> np.ndarray:
-        """The first output that sees an input; below 0 if that would lie outside."""
-        stride = self.stride[axis]
-        return (pixel + (self.padding[axis] - self.span(axis) + stride - 1)) // stride
+    def __init__(self, layer: nn.Module, outside: float, spread: Spread | None):
+        kernel, self.stride, self.padding, dilation = (
+            np.c_[list(pair(getattr(layer, name, 1)))]
+            for name in ("kernel_size", "stride", "padding", "dilation")
+        )
+        self.span = (kernel - 1) * dilation
+        self.outside, self.spread = outside, spread
+        self.apply = copy.copy(layer)
+        self.apply.padding = (0, 0)
 
     def reached(
-        self, axis: int, first: np.ndarray, size: int, count: int
-    ) -> tuple[np.ndarray, int]:
-        """Which of `count` outputs see inputs `first` to `first + size`: (first, how many)."""
-        start = np.maximum(self.first(axis, first), 0)
-        last = (first + (size - 1 + self.padding[axis])) // self.stride[axis]
-        size = max(1, int((np.minimum(last, count - 1) - start).max()) + 1)
-        return np.minimum(start, count - size), size
+        self, corner: np.ndarray, size: tuple[int, int], extent: tuple[int, int]
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        """Which outputs, of `extent` in all, see a rectangle of inputs: (corner, size)."""
+        padded = corner + self.padding
+        first = np.maximum(-((self.span - padded) // self.stride), 0)
+        last = np.minimum((padded + np.c_[list(size)] - 1) // self.stride, np.c_[list(extent)] - 1)
+        return _inside(first, last + 1, extent)
 
-    def needed(self, axis: int, first: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-        """The inputs that outputs `first` to `first + size` see: (first, how many).
-
-        Counted from the first row or column of padding.
-        """
-        stride = self.stride[axis]
-        return first * stride, (size - 1) * stride + self.span(axis) + 1
-
-    def around(self, axis: int, inputs: int, outputs: int) -> tuple[int, int]:
-        """Rows or columns of padding (before, after) that all outputs of a layer see."""
-        _, size = self.needed(axis, np.zeros(1, int), outputs)
-        return self.padding[axis], max(0, size - self.padding[axis] - inputs)
+    def needed(
+        self, corner: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        """The inputs that a rectangle of outputs sees, counted from the first one of padding."""
+        wide = (np.c_[list(size)] - 1) * self.stride + self.span + 1
+        return corner * self.stride, tuple(wide.ravel().tolist())
 
 
 def sliding(layer: nn.Module) -> Slide | None:
     """How a layer slides; None if it does not, or in a way that needs its whole input."""
-    found = None
     if isinstance(layer, nn.Conv2d):
-        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-            return None
-        found = spread(layer)
-    elif isinstance(layer, nn.MaxPool2d):
-        if layer.return_indices:
-            return None
-    elif not isinstance(layer, nn.AvgPool2d) or layer.ceil_mode or not layer.count_include_pad:
-        return None
-    sizes = (getattr(layer, name, 1) for name in ("kernel_size", "stride", "padding", "dilation"))
-    outside = -torch.inf if isinstance(layer, nn.MaxPool2d) else 0.0
-    unpadded = copy.copy(layer)
-    unpadded.padding = (0, 0)
-    return Slide(*map(pair, sizes), outside, unpadded, found)
+        simple = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        return Slide(layer, 0.0, spread(layer)) if simple else None
+    if isinstance(layer, nn.MaxPool2d):
+        return None if layer.return_indices else Slide(layer, -torch.inf, None)
+    if isinstance(layer, nn.AvgPool2d) and layer.count_include_pad and not layer.ceil_mode:
+        return Slide(layer, 0.0, None)
+    return None
