@@ -5,6 +5,7 @@ A code is the list of numbers by which a layer describes one picture. `of` compu
 `faithfulness` says how far such a map can be trusted. `Atlas` remembers all this of one network.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ import torch.nn.functional as F
 from scipy.linalg import orthogonal_procrustes
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
-from sklearn.metrics import confusion_matrix
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import confusion_matrix, euclidean_distances
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
 from lecture_utils import images, layers, store
-from lecture_utils.methods.tsne import descend, similarities, squared_distances
+from lecture_utils.methods.tsne import descend, similarities
 from lecture_utils.models import Network
 
 LARGEST = 10_000  # numbers in a code; feature maps with more are averaged over a coarser grid
@@ -65,20 +67,16 @@ def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
         averaged over the finest square grid that has fewer. Raises layers.UnknownLayer.
     """
     place = "pixels" if layer == "pixels" else layers.resolve(network, layer)
+    if not len(pictures):
+        raise ValueError("there are no pictures")
 
     def make() -> np.ndarray:
-        rows, count = [], math.ceil(len(pictures) / 50)
-        for batch in tqdm(network.batches(pictures), f"codes, {layer}", count, leave=False):
-            if place == "pixels":
-                rows.append(_shortened(batch))
-                continue
-            if not rows:
-                rectified = _is_rectified(network, place, batch[:1])
-            keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
-            rows.append(layers.record(network, batch, place, keep)[place])
-        if not rows:
-            raise ValueError("there are no pictures")
-        return torch.cat(rows).numpy()
+        batches = network.batches(tqdm(pictures, f"codes, {layer}", leave=False))
+        if place == "pixels":
+            return torch.cat([_shortened(batch) for batch in batches]).numpy()
+        rectified = _is_rectified(network, place, next(network.batches(pictures[:1])))
+        keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
+        return layers.record(network, batches, place, keep)[place].numpy()
 
     return store.kept(("codes 1", network.fingerprint(), images.fingerprint(pictures), place), make)
 
@@ -95,11 +93,10 @@ def _shortened(values: Tensor) -> Tensor:
 def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
     """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
     name, _, wanted = place.partition("#")
-    readers = _Readers()
+    readers, calls = _Readers(), itertools.count(1)
 
     def watch(_module, _inputs, output) -> None:
-        readers.calls += 1
-        if not wanted or readers.calls == int(wanted):
+        if next(calls) == int(wanted or 1) or not wanted:  # without a number the last call counts
             readers.read, readers.names = output, []
 
     hook = network.module.get_submodule(name).register_forward_hook(watch)
@@ -112,11 +109,9 @@ def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
 
 
 class _Readers(TorchDispatchMode):
-    """Notes the names of all operations that take the tensor `read`, in their order."""
+    """Notes the `names` of all operations that take the tensor `read`, in their order."""
 
-    def __init__(self):
-        super().__init__()
-        self.read, self.names, self.calls = None, [], 0
+    read: Tensor | None = None
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         if any(value is self.read for value in tree_leaves((args, kwargs)) if value is not None):
@@ -144,19 +139,19 @@ def neighbours(codes: np.ndarray, k: int = 10, queries: np.ndarray | None = None
     asking = rows if queries is None else _rows(queries)
     if asking.shape[1] != rows.shape[1]:
         raise ValueError(f"queries of {asking.shape[1]} numbers for codes of {rows.shape[1]}")
-    distances = squared_distances(asking, rows)
+    distances = euclidean_distances(asking, rows, squared=True)
     if queries is None:
         np.fill_diagonal(distances, np.inf)
     return distances.argsort(axis=1, kind="stable")[:, : int(k)]
 
 
 def _rows(codes: np.ndarray) -> np.ndarray:
-    """Codes, if they are rows of finite numbers; ValueError if not."""
+    """Codes as float64, if they are rows of finite numbers; ValueError if not."""
     if np.ndim(codes) != 2:
         raise ValueError(f"codes are rows, [pictures, numbers]; these are {np.shape(codes)}")
     if not np.isfinite(codes).all():
         raise ValueError("some codes hold values that are not finite (NaN or infinite)")
-    return np.asarray(codes)
+    return np.asarray(codes, float)  # else squares of large numbers hide small distances
 
 
 def same_class(near: np.ndarray, labels: Sequence[str], k: int) -> float:
@@ -234,7 +229,7 @@ def grid(points: np.ndarray, columns: int | None = None) -> np.ndarray:
     places = (points - low) / np.maximum(high - low, 1e-12) * (columns - 1, rows - 1)
     right, up = np.meshgrid(np.arange(columns), np.arange(rows)[::-1])
     cells = np.stack([right.ravel(), up.ravel()], 1)
-    who, where = linear_sum_assignment(squared_distances(places, cells))
+    who, where = linear_sum_assignment(euclidean_distances(places, cells, squared=True))
     numbers = np.full(rows * columns, -1)
     numbers[where] = who
     return numbers.reshape(rows, columns)
@@ -248,15 +243,12 @@ def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[fl
             more, the farther they are among the codes (Venna & Kaski 2001). Random maps: about 0.5.
         preserved: share of the k nearest codes that are among the k nearest in the map.
     """
-    n = len(codes)
-    if not 1 <= k < n / 2:
-        raise ValueError(f"k = {k}, but it must be less than half of the {n} pictures")
-    order = neighbours(codes, n - 1)
-    ranks = np.zeros((n, n), int)
-    np.put_along_axis(ranks, order, np.arange(1, n)[None], axis=1)
-    found = np.take_along_axis(ranks, neighbours(points, k), axis=1)
-    penalty = (found - k).clip(min=0).sum() * 2 / (n * k * (2 * n - 3 * k - 1))
-    return float(1 - penalty), float((found <= k).mean())
+    if not 1 <= k < len(codes) / 2:
+        raise ValueError(f"k = {k}, but it must be less than half of the {len(codes)} pictures")
+    codes, points = _rows(codes), _rows(points)
+    pairs = zip(neighbours(codes, k), neighbours(points, k))
+    preserved = np.mean([np.isin(true, mapped).mean() for true, mapped in pairs])
+    return float(trustworthiness(codes, points, n_neighbors=k)), float(preserved)
 
 
 # --- an atlas -----------------------------------------------------------------------------------
@@ -289,18 +281,15 @@ class Atlas:
         return store.kept(key, lambda: neighbours(self.codes(layer), k).astype(kind)).astype(int)
 
     def map(
-        self, layer: str | None = None, perplexity: float = 30, seed: int | None = None
+        self,
+        layer: str | None = None,
+        perplexity: float = 30,
+        seed: int | None = None,
+        frames: Sequence[int] | None = None,
     ) -> np.ndarray:
         """The t-SNE map of one layer's codes, float32 [pictures, 2]; arguments as in `embed`."""
-        return self._embedded(layer, perplexity, seed, FRAMES[-1:])
+        frames = frames or FRAMES[-1:]
 
-    def film(self) -> np.ndarray:
-        """t-SNE of the last hidden layer while it works, float32 [len(FRAMES), pictures, 2]."""
-        return self._embedded(None, 30, None, FRAMES)
-
-    def _embedded(
-        self, layer: str | None, perplexity: float, seed: int | None, frames: tuple[int, ...]
-    ) -> np.ndarray:
         def make() -> np.ndarray:
             points = embed(self.codes(layer), "tsne", perplexity, seed, frames)
             return points.astype(np.float16)
@@ -308,6 +297,10 @@ class Atlas:
         start = "PCA" if seed is None else seed
         key = self._key("map 1", layer, perplexity, start, frames)
         return store.kept(key, make).astype(np.float32)
+
+    def film(self) -> np.ndarray:
+        """t-SNE of the last hidden layer while it works, float32 [len(FRAMES), pictures, 2]."""
+        return self.map(frames=FRAMES)
 
     def _key(self, asked: str, layer: str | None, *settings) -> tuple:
         """Taken when something is asked for: the network may have been changed since before."""
