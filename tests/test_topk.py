@@ -20,6 +20,12 @@ SIDE = 9
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Each test starts with an empty cache."""
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path / "cache"))
+
+
 def to_tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image, np.float32)).permute(2, 0, 1)
 
