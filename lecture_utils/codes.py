@@ -4,6 +4,7 @@
 of a plane, `faithfulness` says how far such a map can be trusted. `Atlas` remembers all this.
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import confusion_matrix, euclidean_distances
+from sklearn.preprocessing import minmax_scale
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -39,11 +41,9 @@ def depths(network: Network) -> list[str]:
     """
     names = ["pixels"]
     for name in ("conv1", "pool5", "fc7"):
-        try:
+        with contextlib.suppress(layers.UnknownLayer):
             layers.resolve(network, name)
             names.append(name)
-        except layers.UnknownLayer:
-            pass
     last_but_one = [name for name, _ in network.module.named_children()][-2:][0]
     if names[-1] != "fc7" and last_but_one not in [layers.resolve(network, n) for n in names[1:]]:
         names.append(last_but_one)
@@ -108,14 +108,10 @@ def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
 
 
 def neighbours(codes: np.ndarray, k: int = 10, queries: np.ndarray | None = None) -> np.ndarray:
-    """The k nearest codes of each query by Euclidean distance, found exactly.
+    """The k nearest codes of each query by Euclidean distance, found exactly; int [m, k].
 
-    Args:
-        codes: [n, numbers].
-        queries: [m, numbers]; None takes the codes themselves, none being its own neighbour.
-
-    Returns:
-        int [m, k], nearest first. ValueError if there are fewer than k others.
+    `codes` [n, numbers], `queries` [m, numbers]; None takes the codes themselves, none being its
+    own neighbour. ValueError if there are fewer than k others.
     """
     others = len(codes) - (queries is None)
     if k not in range(1, others + 1):
@@ -171,8 +167,7 @@ def embed(
         seed: t-SNE starts at tiny random positions; None starts at the PCA, shrunk.
         frames: iterations of t-SNE to keep; it ends with the last of them.
 
-    Returns:
-        float32 [n, 2], or [frames, n, 2] if there are several frames.
+    float32 [n, 2], or [frames, n, 2] if there are several frames.
     """
     if method not in ("tsne", "pca"):
         raise ValueError(f'no method {method!r}; there are "tsne" and "pca"')
@@ -210,10 +205,8 @@ def grid(points: np.ndarray, columns: int | None = None) -> np.ndarray:
     """
     columns = columns or math.ceil(math.sqrt(len(points)))
     rows = math.ceil(len(points) / columns)
-    low, high = points.min(0), points.max(0)
-    places = (points - low) / np.maximum(high - low, 1e-12) * (columns - 1, rows - 1)
-    right, up = np.meshgrid(np.arange(columns), np.arange(rows)[::-1])
-    cells = np.stack([right.ravel(), up.ravel()], 1)
+    places = minmax_scale(points * (1, -1))[:, ::-1] * (rows - 1, columns - 1)  # row, column
+    cells = np.argwhere(np.ones((rows, columns)))
     who, where = linear_sum_assignment(euclidean_distances(places, cells, squared=True))
     numbers = np.full(rows * columns, -1)
     numbers[where] = who
@@ -223,10 +216,9 @@ def grid(points: np.ndarray, columns: int | None = None) -> np.ndarray:
 def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[float, float]:
     """How well the neighbourhoods of a map [n, 2] are those of the codes; both numbers 0 ... 1.
 
-    Returns:
-        trustworthiness: 1 if no point has a false neighbour in the map; false ones count the
-            more, the farther they are among the codes (Venna & Kaski 2001). Random maps: about 0.5.
-        preserved: share of the k nearest codes that are among the k nearest in the map.
+    First trustworthiness: 1 if no point has a false neighbour in the map; false ones count the
+    more, the farther they are among the codes (Venna & Kaski 2001). Random maps: about 0.5.
+    Second the share of the k nearest codes that are among the k nearest in the map.
     """
     if not 1 <= k < len(codes) / 2:
         raise ValueError(f"k = {k}, but it must be less than half of the {len(codes)} pictures")
@@ -243,8 +235,7 @@ def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[fl
 class Atlas:
     """Neighbours and maps of one network's codes of some pictures, remembered.
 
-    Those that lecture 3 shows of the course's own networks and the whole gallery come with the
-    course. All others are computed when they are asked for.
+    Those that lecture 3 shows of the whole gallery come with the course, others are computed.
     """
 
     network: Network

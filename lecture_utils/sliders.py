@@ -164,11 +164,10 @@ def explore(draw: Callable, titles: Mapping[str, str] | None = None, **controls:
 
     Args:
         draw: a pure function of the controls' values. Returns a picture (uint8 or float array,
-            PIL image, `Pixels`), a matplotlib figure, PNG bytes (a figure that `plots.rendered`
-            drew before, which is quicker), a text of HTML, a pair (one of these, caption), or a
-            list of such things to stand side by side. What it needs besides the controls is bound
-            to it (default arguments or `functools.partial`), so that a notebook's later cells
-            cannot change it.
+            PIL image, `Pixels`), a matplotlib figure, PNG bytes (of `plots.rendered`, drawn
+            before), a text of HTML, a pair (one of these, caption), or a list of such things to
+            stand side by side. What it needs besides the controls is bound to it (default
+            arguments, `functools.partial`): a notebook's later cells cannot change it then.
         titles: what stands beside each control, with its unit; the argument's name by default.
         controls: one per argument of `draw`; see `control`.
 

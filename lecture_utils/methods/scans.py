@@ -12,45 +12,29 @@ TINY = 2.0**-40  # the narrowest histogram reaches from -TINY to TINY
 
 
 class Ranking(NamedTuple):
-    """Pictures in an order of their own for each unit; four arrays [units, pictures kept].
-
-    `values` are what the order follows. `rows` and `columns` say where in the unit's feature map
-    the largest response lies, also where the order follows something else.
-    """
+    """Pictures in an order of their own for each unit; four arrays [units, pictures kept]."""
 
     pictures: np.ndarray
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
+    values: np.ndarray  # what the order follows
+    rows: np.ndarray  # where in the unit's feature map the largest response lies,
+    columns: np.ndarray  # also where the order follows something else
 
 
 @dataclass(frozen=True)
 class LayerScan:
-    """What one layer answered to all pictures.
+    """What one layer answered to all pictures."""
 
-    Attributes:
-        units: number of units; columns behind them, if any, are the random directions asked for.
-        total: number of pictures; fewer than there are if the scan was interrupted.
-        strongest, weakest: ranked by response, best first, worst first; ties by picture number.
-        fullest: ranked by the mean of the rectified feature map instead of its maximum.
-        sample: pictures spread evenly over all, the same for each unit, in no order.
-        counts: histogram of the responses, int [units, BINS]; see `edges`.
-        limits: half the width of each histogram, [units].
-        classes, class_counts: the labels met, and how often.
-        class_sums: sum of the rectified responses to each class, [classes, units].
-    """
-
-    units: int
-    total: int
-    strongest: Ranking
-    weakest: Ranking
-    fullest: Ranking
-    sample: Ranking
-    counts: np.ndarray
-    limits: np.ndarray
-    classes: np.ndarray
-    class_counts: np.ndarray
-    class_sums: np.ndarray
+    units: int  # columns behind them, if any, are the random directions asked for
+    total: int  # number of pictures; fewer than there are if the scan was interrupted
+    strongest: Ranking  # by response, best first; ties by picture number
+    weakest: Ranking  # by response, worst first; ties by picture number
+    fullest: Ranking  # by the mean of the rectified feature map instead of its maximum
+    sample: Ranking  # pictures spread evenly over all, the same for each unit, in no order
+    counts: np.ndarray  # histogram of the responses, int [units, BINS]; see `edges`
+    limits: np.ndarray  # half the width of each histogram, [units]
+    classes: np.ndarray  # the labels met
+    class_counts: np.ndarray  # how often each was met
+    class_sums: np.ndarray  # sum of the rectified responses to each class, [classes, units]
 
     def edges(self, unit: int) -> np.ndarray:
         """Bounds of the histogram's bins, [BINS + 1]; one is 0. A bin owns its upper bound."""
