@@ -20,6 +20,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import confusion_matrix, euclidean_distances
 from sklearn.preprocessing import minmax_scale
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
 from lecture_utils import images, layers, store
@@ -56,8 +58,8 @@ def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
     Args:
         pictures: Picture or PIL images.
         layer: as `layers.resolve` takes it, or "pixels". Where a ReLU follows the layer directly,
-            negative values count as 0, for no later layer sees others. Elsewhere (a batch
-            normalisation or a sum lies between, or the activation is another) they stay.
+            the values behind it are taken, for no later layer sees others; elsewhere (a batch
+            normalisation or a sum lies between, or the activation is another) the layer's own.
 
     Returns:
         float32 [pictures, numbers]. Feature maps with more than 10,000 numbers, and pixels, are
@@ -71,7 +73,7 @@ def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
         batches = network.batches(tqdm(pictures, f"codes, {layer}", leave=False))
         if place == "pixels":
             return torch.cat([_shortened(batch) for batch in batches]).numpy()
-        rectified = _is_rectified(network, place, next(network.batches(pictures[:8])))
+        rectified = _is_rectified(network, place, next(network.batches(pictures[:1])))
         keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
         return layers.record(network, batches, place, keep)[place].numpy()
 
@@ -88,20 +90,32 @@ def _shortened(values: Tensor) -> Tensor:
 
 
 def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
-    """Whether the network answers the same where the negative values of a layer are set to 0."""
+    """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
     name, _, wanted = place.partition("#")
-    calls = itertools.count(1)
+    readers, calls = _Readers(), itertools.count(1)
 
-    def rectify(_module, _inputs, output: Tensor) -> Tensor:
-        meant = not wanted or next(calls) == int(wanted)
-        return output.relu() if meant and isinstance(output, Tensor) else output
+    def watch(_module, _inputs, output) -> None:
+        if next(calls) == int(wanted or 1) or not wanted:  # without a number the last call counts
+            readers.read, readers.names = output, []
 
-    answer = network(batch)
-    hook = network.module.get_submodule(name).register_forward_hook(rectify)
+    hook = network.module.get_submodule(name).register_forward_hook(watch)
     try:
-        return torch.equal(network(batch), answer)
+        with readers:
+            network(batch)
     finally:
         hook.remove()
+    return readers.names[:1] == ["relu_"] or set(readers.names) == {"relu"}
+
+
+class _Readers(TorchDispatchMode):
+    """Notes the `names` of all operations that take the tensor `read`, in their order."""
+
+    read: Tensor | None = None
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if any(value is self.read for value in tree_leaves((args, kwargs)) if value is not None):
+            self.names.append(operation.overloadpacket.__name__)
+        return operation(*args, **(kwargs or {}))
 
 
 # --- neighbours ---------------------------------------------------------------------------------

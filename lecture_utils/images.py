@@ -167,7 +167,7 @@ def open_photo(source: str | Path | bytes | BinaryIO) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise PhotoError(f"{name} has more than 150 million pixels: reduce it first") from error
     except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:
-        raise PhotoError(f"{name} is damaged or unreadable ({error})") from error
+        raise PhotoError(f"{name} is damaged or unreadable ({str(error).strip()})") from error
 
 
 def _file(source: object) -> tuple[Path | BinaryIO, str]:

@@ -84,7 +84,7 @@ def late(parts, maps):
     return doubled + maps.relu_()
 
 
-KINDS = {  # what follows the layer, and whether that sees no negative values of it
+KINDS = {  # what follows the layer: whether a ReLU does, alone and directly
     "module": (lambda parts, maps: parts.relu(maps), True, {"relu": nn.ReLU()}),
     "in place": (lambda parts, maps: parts.relu(maps), True, {"relu": nn.ReLU(inplace=True)}),
     "function": (lambda parts, maps: F.relu(maps), True, {}),
@@ -99,7 +99,7 @@ KINDS = {  # what follows the layer, and whether that sees no negative values of
     "joined": (lambda parts, maps: torch.cat([maps, maps.relu()], 1), False, {}),
     "after others": (late, False, {}),
     "GELU": (lambda parts, maps: parts.gelu(maps), False, {"gelu": nn.GELU()}),
-    "ReLU6": (lambda parts, maps: F.relu6(maps), True, {}),
+    "ReLU6": (lambda parts, maps: F.relu6(maps), False, {}),
     "nothing": (lambda parts, maps: maps, False, {}),
 }  # fmt: skip
 
