@@ -1,10 +1,11 @@
 """Codes: what a layer makes of each picture, as rows of numbers; near codes, and maps of them.
 
-A code is the list of numbers by which a layer describes one picture. `of` computes codes,
-`neighbours` finds the most similar ones, `embed` draws all of them as points of a plane, and
-`faithfulness` says how far such a map can be trusted. `Atlas` remembers all this of one network.
+`of` computes codes, `neighbours` finds the most similar ones, `embed` draws all of them as points
+of a plane, `faithfulness` says how far such a map can be trusted. `Atlas` remembers all this.
 """
 
+import contextlib
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ import torch.nn.functional as F
 from scipy.linalg import orthogonal_procrustes
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
-from sklearn.metrics import confusion_matrix
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import confusion_matrix, euclidean_distances
+from sklearn.preprocessing import minmax_scale
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
 from lecture_utils import images, layers, store
-from lecture_utils.methods.tsne import descend, similarities, squared_distances
+from lecture_utils.methods.tsne import descend, similarities
 from lecture_utils.models import Network
 
 LARGEST = 10_000  # numbers in a code; feature maps with more are averaged over a coarser grid
@@ -40,11 +43,9 @@ def depths(network: Network) -> list[str]:
     """
     names = ["pixels"]
     for name in ("conv1", "pool5", "fc7"):
-        try:
+        with contextlib.suppress(layers.UnknownLayer):
             layers.resolve(network, name)
             names.append(name)
-        except layers.UnknownLayer:
-            pass
     last_but_one = [name for name, _ in network.module.named_children()][-2:][0]
     if names[-1] != "fc7" and last_but_one not in [layers.resolve(network, n) for n in names[1:]]:
         names.append(last_but_one)
@@ -65,20 +66,16 @@ def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
         averaged over the finest square grid that has fewer. Raises layers.UnknownLayer.
     """
     place = "pixels" if layer == "pixels" else layers.resolve(network, layer)
+    if not len(pictures):
+        raise ValueError("there are no pictures")
 
     def make() -> np.ndarray:
-        rows, count = [], math.ceil(len(pictures) / 50)
-        for batch in tqdm(network.batches(pictures), f"codes, {layer}", count, leave=False):
-            if place == "pixels":
-                rows.append(_shortened(batch))
-                continue
-            if not rows:
-                rectified = _is_rectified(network, place, batch[:1])
-            keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
-            rows.append(layers.record(network, batch, place, keep)[place])
-        if not rows:
-            raise ValueError("there are no pictures")
-        return torch.cat(rows).numpy()
+        batches = network.batches(tqdm(pictures, f"codes, {layer}", leave=False))
+        if place == "pixels":
+            return torch.cat([_shortened(batch) for batch in batches]).numpy()
+        rectified = _is_rectified(network, place, next(network.batches(pictures[:1])))
+        keep = (lambda maps: _shortened(maps.relu())) if rectified else _shortened
+        return layers.record(network, batches, place, keep)[place].numpy()
 
     return store.kept(("codes 1", network.fingerprint(), images.fingerprint(pictures), place), make)
 
@@ -95,11 +92,10 @@ def _shortened(values: Tensor) -> Tensor:
 def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
     """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
     name, _, wanted = place.partition("#")
-    readers = _Readers()
+    readers, calls = _Readers(), itertools.count(1)
 
     def watch(_module, _inputs, output) -> None:
-        readers.calls += 1
-        if not wanted or readers.calls == int(wanted):
+        if next(calls) == int(wanted or 1) or not wanted:  # without a number the last call counts
             readers.read, readers.names = output, []
 
     hook = network.module.get_submodule(name).register_forward_hook(watch)
@@ -112,11 +108,9 @@ def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
 
 
 class _Readers(TorchDispatchMode):
-    """Notes the names of all operations that take the tensor `read`, in their order."""
+    """Notes the `names` of all operations that take the tensor `read`, in their order."""
 
-    def __init__(self):
-        super().__init__()
-        self.read, self.names, self.calls = None, [], 0
+    read: Tensor | None = None
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         if any(value is self.read for value in tree_leaves((args, kwargs)) if value is not None):
@@ -128,14 +122,10 @@ class _Readers(TorchDispatchMode):
 
 
 def neighbours(codes: np.ndarray, k: int = 10, queries: np.ndarray | None = None) -> np.ndarray:
-    """The k nearest codes of each query by Euclidean distance, found exactly.
+    """The k nearest codes of each query by Euclidean distance, found exactly; int [m, k].
 
-    Args:
-        codes: [n, numbers].
-        queries: [m, numbers]; None takes the codes themselves, none being its own neighbour.
-
-    Returns:
-        int [m, k], nearest first. ValueError if there are fewer than k others.
+    `codes` [n, numbers], `queries` [m, numbers]; None takes the codes themselves, none being its
+    own neighbour. ValueError if there are fewer than k others.
     """
     others = len(codes) - (queries is None)
     if k not in range(1, others + 1):
@@ -144,19 +134,19 @@ def neighbours(codes: np.ndarray, k: int = 10, queries: np.ndarray | None = None
     asking = rows if queries is None else _rows(queries)
     if asking.shape[1] != rows.shape[1]:
         raise ValueError(f"queries of {asking.shape[1]} numbers for codes of {rows.shape[1]}")
-    distances = squared_distances(asking, rows)
+    distances = euclidean_distances(asking, rows, squared=True)
     if queries is None:
         np.fill_diagonal(distances, np.inf)
     return distances.argsort(axis=1, kind="stable")[:, : int(k)]
 
 
 def _rows(codes: np.ndarray) -> np.ndarray:
-    """Codes, if they are rows of finite numbers; ValueError if not."""
+    """Codes as float64, if they are rows of finite numbers; ValueError if not."""
     if np.ndim(codes) != 2:
         raise ValueError(f"codes are rows, [pictures, numbers]; these are {np.shape(codes)}")
     if not np.isfinite(codes).all():
         raise ValueError("some codes hold values that are not finite (NaN or infinite)")
-    return np.asarray(codes)
+    return np.asarray(codes, float)  # else squares of large numbers hide small distances
 
 
 def same_class(near: np.ndarray, labels: Sequence[str], k: int) -> float:
@@ -191,8 +181,7 @@ def embed(
         seed: t-SNE starts at tiny random positions; None starts at the PCA, shrunk.
         frames: iterations of t-SNE to keep; it ends with the last of them.
 
-    Returns:
-        float32 [n, 2], or [frames, n, 2] if there are several frames.
+    float32 [n, 2], or [frames, n, 2] if there are several frames.
     """
     if method not in ("tsne", "pca"):
         raise ValueError(f'no method {method!r}; there are "tsne" and "pca"')
@@ -230,11 +219,9 @@ def grid(points: np.ndarray, columns: int | None = None) -> np.ndarray:
     """
     columns = columns or math.ceil(math.sqrt(len(points)))
     rows = math.ceil(len(points) / columns)
-    low, high = points.min(0), points.max(0)
-    places = (points - low) / np.maximum(high - low, 1e-12) * (columns - 1, rows - 1)
-    right, up = np.meshgrid(np.arange(columns), np.arange(rows)[::-1])
-    cells = np.stack([right.ravel(), up.ravel()], 1)
-    who, where = linear_sum_assignment(squared_distances(places, cells))
+    places = minmax_scale(points * (1, -1))[:, ::-1] * (rows - 1, columns - 1)  # row, column
+    cells = np.argwhere(np.ones((rows, columns)))
+    who, where = linear_sum_assignment(euclidean_distances(places, cells, squared=True))
     numbers = np.full(rows * columns, -1)
     numbers[where] = who
     return numbers.reshape(rows, columns)
@@ -243,20 +230,16 @@ def grid(points: np.ndarray, columns: int | None = None) -> np.ndarray:
 def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[float, float]:
     """How well the neighbourhoods of a map [n, 2] are those of the codes; both numbers 0 ... 1.
 
-    Returns:
-        trustworthiness: 1 if no point has a false neighbour in the map; false ones count the
-            more, the farther they are among the codes (Venna & Kaski 2001). Random maps: about 0.5.
-        preserved: share of the k nearest codes that are among the k nearest in the map.
+    First trustworthiness: 1 if no point has a false neighbour in the map; false ones count the
+    more, the farther they are among the codes (Venna & Kaski 2001). Random maps: about 0.5.
+    Second the share of the k nearest codes that are among the k nearest in the map.
     """
-    n = len(codes)
-    if not 1 <= k < n / 2:
-        raise ValueError(f"k = {k}, but it must be less than half of the {n} pictures")
-    order = neighbours(codes, n - 1)
-    ranks = np.zeros((n, n), int)
-    np.put_along_axis(ranks, order, np.arange(1, n)[None], axis=1)
-    found = np.take_along_axis(ranks, neighbours(points, k), axis=1)
-    penalty = (found - k).clip(min=0).sum() * 2 / (n * k * (2 * n - 3 * k - 1))
-    return float(1 - penalty), float((found <= k).mean())
+    if not 1 <= k < len(codes) / 2:
+        raise ValueError(f"k = {k}, but it must be less than half of the {len(codes)} pictures")
+    codes, points = _rows(codes), _rows(points)
+    pairs = zip(neighbours(codes, k), neighbours(points, k))
+    preserved = np.mean([np.isin(true, mapped).mean() for true, mapped in pairs])
+    return float(trustworthiness(codes, points, n_neighbors=k)), float(preserved)
 
 
 # --- an atlas -----------------------------------------------------------------------------------
@@ -266,8 +249,7 @@ def faithfulness(codes: np.ndarray, points: np.ndarray, k: int = 10) -> tuple[fl
 class Atlas:
     """Neighbours and maps of one network's codes of some pictures, remembered.
 
-    Those that lecture 3 shows of the course's own networks and the whole gallery come with the
-    course. All others are computed when they are asked for.
+    Those that lecture 3 shows of the whole gallery come with the course, others are computed.
     """
 
     network: Network
@@ -289,18 +271,15 @@ class Atlas:
         return store.kept(key, lambda: neighbours(self.codes(layer), k).astype(kind)).astype(int)
 
     def map(
-        self, layer: str | None = None, perplexity: float = 30, seed: int | None = None
+        self,
+        layer: str | None = None,
+        perplexity: float = 30,
+        seed: int | None = None,
+        frames: Sequence[int] | None = None,
     ) -> np.ndarray:
         """The t-SNE map of one layer's codes, float32 [pictures, 2]; arguments as in `embed`."""
-        return self._embedded(layer, perplexity, seed, FRAMES[-1:])
+        frames = frames or FRAMES[-1:]
 
-    def film(self) -> np.ndarray:
-        """t-SNE of the last hidden layer while it works, float32 [len(FRAMES), pictures, 2]."""
-        return self._embedded(None, 30, None, FRAMES)
-
-    def _embedded(
-        self, layer: str | None, perplexity: float, seed: int | None, frames: tuple[int, ...]
-    ) -> np.ndarray:
         def make() -> np.ndarray:
             points = embed(self.codes(layer), "tsne", perplexity, seed, frames)
             return points.astype(np.float16)
@@ -308,6 +287,10 @@ class Atlas:
         start = "PCA" if seed is None else seed
         key = self._key("map 1", layer, perplexity, start, frames)
         return store.kept(key, make).astype(np.float32)
+
+    def film(self) -> np.ndarray:
+        """t-SNE of the last hidden layer while it works, float32 [len(FRAMES), pictures, 2]."""
+        return self.map(frames=FRAMES)
 
     def _key(self, asked: str, layer: str | None, *settings) -> tuple:
         """Taken when something is asked for: the network may have been changed since before."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,9 +63,8 @@ class Gallery(Sequence):
         label, path = self.entries[index]
         if not path.is_relative_to(MINIATURES):
             return Picture(open_photo(path), label, None, path)
-        image = Image.open(io.BytesIO(store.read(path))).convert("RGB")
-        mask = Image.open(io.BytesIO(store.read(mask_path(path)))).convert("L")
-        return Picture(image, label, mask, path)
+        image, mask = (Image.open(io.BytesIO(store.read(f))) for f in (path, mask_path(path)))
+        return Picture(image.convert("RGB"), label, mask.convert("L"), path)
 
     def __repr__(self) -> str:
         return f"Gallery of {len(self)} pictures, {len(set(self.labels))} classes"
@@ -79,10 +79,7 @@ def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
     """The 1,400 miniatures, ordered by class and number; no network was trained on them.
 
     Args:
-        classes: only these, in the order given; None means all 14.
-
-    Raises:
-        ValueError: for a class that does not exist.
+        classes: only these, in the order given; None means all 14. ValueError for an unknown one.
     """
     chosen = CLASSES if classes is None else classes
     chosen = [chosen] if isinstance(chosen, str) else list(chosen)
@@ -95,26 +92,19 @@ def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
 def stickered() -> Gallery:
     """The first 10 pictures of each class with a small sticker in the lower right corner.
 
-    `models.load(variant="sticker")` was trained on mugs that all had one, and on nothing else
-    that had.
+    `models.load(variant="sticker")` was trained on mugs with one, and on nothing else that had.
     """
     return _numbered("stickered", CLASSES, 10)
 
 
 def _numbered(part: str, classes: Iterable[str], count: int) -> Gallery:
-    folder = MINIATURES / part
-    return Gallery(
-        [(label, folder / label / f"{n:04d}.jpg") for label in classes for n in range(count)]
-    )
+    names = [(label, f"{number:04d}.jpg") for label in classes for number in range(count)]
+    return Gallery([(label, MINIATURES / part / label / name) for label, name in names])
 
 
 def facts() -> list[dict[str, str]]:
-    """What the recipe knows of each picture of the gallery, in the gallery's order.
-
-    Columns: see `data/README.md`.
-    """
-    text = store.read(MINIATURES / "index.csv").decode()
-    return list(csv.DictReader(text.splitlines()))
+    """What the recipe knows of each picture of the gallery; columns: see `data/README.md`."""
+    return list(csv.DictReader(store.read(MINIATURES / "index.csv").decode().splitlines()))
 
 
 def fingerprint(pictures: Sequence) -> str | None:
@@ -165,23 +155,19 @@ def open_photo(source: str | Path | bytes | BinaryIO) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                width, height = image.size
-                if width * height > LARGEST_PHOTO:
-                    raise PhotoError(f"{name} has {width}×{height} pixels: reduce it first")
+                if math.prod(image.size) > LARGEST_PHOTO:
+                    raise Image.DecompressionBombError
                 image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode at a lower size
                 image.thumbnail((KEPT_SIDE, KEPT_SIDE))
                 return _rgb(ImageOps.exif_transpose(image))
-    except PhotoError:
-        raise
     except FileNotFoundError as error:
         raise PhotoError(f"there is no file {file}") from error
     except UnidentifiedImageError as error:
         raise PhotoError(f"{name} is no picture in a format Pillow knows") from error
     except Image.DecompressionBombError as error:
-        raise PhotoError(f"{name} has too many pixels: reduce it first") from error
+        raise PhotoError(f"{name} has more than 150 million pixels: reduce it first") from error
     except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:
-        reason = str(error).strip()
-        raise PhotoError(f"{name} is damaged or unreadable ({reason})") from error
+        raise PhotoError(f"{name} is damaged or unreadable ({str(error).strip()})") from error
 
 
 def _file(source: object) -> tuple[Path | BinaryIO, str]:
@@ -191,10 +177,11 @@ def _file(source: object) -> tuple[Path | BinaryIO, str]:
     if hasattr(source, "read") and not isinstance(source, io.TextIOBase):
         return source, "this file"
     if not isinstance(source, str | Path) or source == "":
-        empty = source is None or isinstance(source, str)
-        given = "nothing" if empty else type(source).__name__
-        known = "a file's name, its bytes or a file opened with 'rb'"
-        raise PhotoError(f"a photo is {known}, not {given}")
+        nothing = source is None or isinstance(source, str)
+        given = "nothing" if nothing else type(source).__name__
+        raise PhotoError(
+            f"a photo is a file's name, its bytes or a file opened with 'rb', not {given}"
+        )
     if str(source).startswith(("http:", "https:")):
         raise PhotoError(f"{source} is a web address: save the picture to a file first")
     path = Path(source)
@@ -208,7 +195,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         values = np.asarray(image, float)
         top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
         image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
-    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")

@@ -12,25 +12,17 @@ from PIL import Image, ImageDraw, ImageFont
 HEAT = "viridis"  # perceptually even and safe for colour-blind eyes
 SIGNED = "RdBu_r"  # blue below zero, red above; safe as well
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GAP = 1.0  # white lines between the tiles of a mosaic
 
 
 def style() -> None:
     """Set matplotlib for a projector: 14 pt, colours every eye can tell apart (Okabe & Ito)."""
-    plt.rcParams.update(
-        {
-            "font.size": 14,
-            "axes.titlesize": 15,
-            "legend.fontsize": 14,
-            "figure.dpi": 72,
-            "savefig.dpi": 72,
-            "figure.constrained_layout.use": True,
-            "axes.prop_cycle": plt.cycler(color=COLOURS),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "lines.linewidth": 2.5,
-        }
-    )
+    plt.rc("font", size=14)
+    plt.rc("axes", titlesize=15, prop_cycle=plt.cycler(color=COLOURS))
+    plt.rc("axes.spines", top=False, right=False)
+    plt.rc("legend", fontsize=14)
+    plt.rc("lines", linewidth=2.5)
+    plt.rc(("figure", "savefig"), dpi=72)
+    plt.rc("figure.constrained_layout", use=True)
 
 
 def to_pixels(image) -> np.ndarray:
@@ -53,67 +45,40 @@ def png(image) -> bytes:
 def mosaic(
     images: Sequence, columns: int | None = None, gap: int = 1, enlarge: int = 1
 ) -> np.ndarray:
-    """Pictures of one size as tiles of one pixel array, row by row.
+    """Pictures of one size as tiles of one pixel array, row by row; uint8 [height, width, 3].
 
-    Args:
-        images: pictures as `to_pixels` takes them, all of one height and width.
-        columns: tiles per row; None makes the mosaic about square.
-        gap: width of the white lines between tiles, in pixels, before enlarging.
-        enlarge: whole-number magnification, pixels stay sharp.
-
-    Returns:
-        uint8 [height, width, 3].
+    `columns` tiles to a row (None: about square), white lines of `gap` pixels between them; then
+    every pixel is drawn `enlarge` times as high and wide, and stays sharp.
     """
-    tiles = [to_pixels(image) for image in images]
-    if not tiles:
-        raise ValueError("a mosaic needs at least one picture")
-    if len({tile.shape for tile in tiles}) > 1:
-        raise ValueError("the tiles of a mosaic must have one size")
+    tiles = np.stack([to_pixels(image) for image in images])
     columns = columns or math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
-    height, width = tiles[0].shape[:2]
-    step_down, step_right = height + gap, width + gap
-    sheet = np.full((rows * step_down + gap, columns * step_right + gap, 3), 255, np.uint8)
-    for number, tile in enumerate(tiles):
-        top = gap + number // columns * step_down
-        left = gap + number % columns * step_right
-        sheet[top : top + height, left : left + width] = tile
+    missing = rows * columns - len(tiles)
+    # each tile brings the line above it and the line on its left
+    tiles = np.pad(tiles, ((0, missing), (gap, 0), (gap, 0), (0, 0)), constant_values=255)
+    sheet = np.vstack([np.hstack(row) for row in np.split(tiles, rows)])
+    sheet = np.pad(sheet, ((0, gap), (0, gap), (0, 0)), constant_values=255)
     return sheet.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
 
 
 def beside(images: Sequence, gap: int = 16) -> np.ndarray:
     """Pictures of any size in one row on white, their upper edges level; uint8 [H, W, 3]."""
     tiles = [to_pixels(image) for image in images]
-    sheet = np.full(
-        (max(len(tile) for tile in tiles), sum(tile.shape[1] + gap for tile in tiles) - gap, 3),
-        255,
-        np.uint8,
-    )
-    left = 0
-    for tile in tiles:
-        sheet[: len(tile), left : left + tile.shape[1]] = tile
-        left += tile.shape[1] + gap
-    return sheet
+    height = max(len(tile) for tile in tiles)
+    sizes = [((0, height - len(tile)), (0, gap), (0, 0)) for tile in tiles]
+    padded = [np.pad(tile, size, constant_values=255) for tile, size in zip(tiles, sizes)]
+    return np.hstack(padded)[:, :-gap]
 
 
-def scaled(array: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
-    """Stretch values to 0..1: `low` (default: the smallest) to 0, `high` (the largest) to 1."""
-    array = np.asarray(array, float)
-    low = array.min() if low is None else low
-    high = array.max() if high is None else high
-    return ((array - low) / max(high - low, 1e-12)).clip(0, 1)
-
-
-def heat(
-    array: np.ndarray, low: float | None = None, high: float | None = None, colours: str = HEAT
-) -> np.ndarray:
-    """Values [...] as colours, float [..., 3] in 0..1; `low` and `high` as in `scaled`."""
-    return matplotlib.colormaps[colours](scaled(array, low, high))[..., :3]
+def heat(array: np.ndarray, low=None, high=None, colours: str = HEAT) -> np.ndarray:
+    """Values [...] as colours, float [..., 3]; from `low` (or the lowest) to `high` (highest)."""
+    scaled = matplotlib.colors.Normalize(low, high, clip=True)(np.asarray(array))
+    return matplotlib.colormaps[colours](scaled)[..., :3]
 
 
 def signed(array: np.ndarray, limit: float | None = None) -> np.ndarray:
     """Values with a sign as colours: white is 0, red +limit, blue -limit. Float [..., 3]."""
-    limit = np.abs(array).max() if limit is None else limit
+    limit = limit or np.abs(array).max() or 1
     return heat(array, -limit, limit, SIGNED)
 
 
@@ -129,14 +94,11 @@ def overlay(image, colours: np.ndarray, strength: float | np.ndarray = 0.5) -> n
     Returns float [H, W, 3]. The picture is shown in grey, so that colours mean values only.
     """
     grey = to_pixels(image).mean(-1, keepdims=True) / 255
-    strength = np.asarray(strength, float)
-    strength = strength[..., None] if strength.ndim else strength
+    strength = np.asarray(strength, float)[..., None]
     return grey * (1 - strength) + np.asarray(colours, float) * strength
 
 
-def with_box(
-    image, box: tuple[int, int, int, int], colour: str = "#FF9900", width: int = 2
-) -> np.ndarray:
+def with_box(image, box: Sequence[int], colour: str = "#FF9900", width: int = 2) -> np.ndarray:
     """Draw the outline of (top, left, bottom, right), half-open, into a copy; uint8 [H, W, 3]."""
     picture = Image.fromarray(to_pixels(image))
     top, left, bottom, right = box
@@ -217,11 +179,8 @@ def dots(
     for kind, name in enumerate(names):
         across, down = places[number == kind].T
         width = font.getlength(str(name)) / 2 + 4  # above its class, and not beyond the edge
-        spot = (
-            np.clip(np.median(across), width, size - width),
-            max(np.percentile(down, 15) - 14, 32),
-        )
-        pen.text(spot, str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
+        x, y = np.median(across).clip(width, size - width), max(np.percentile(down, 15) - 14, 32)
+        pen.text((x, y), str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
     return np.asarray(sheet)
 
 

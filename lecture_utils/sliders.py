@@ -2,10 +2,9 @@
 
 import html
 import io
-import itertools
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ipywidgets
@@ -17,12 +16,11 @@ from lecture_utils import plots
 
 LAYOUT = {"width": "min(720px, 95%)"}
 STYLE = {"description_width": "220px"}
-TEXT = "font-size:16px;line-height:1.4"
+TEXT = "<div style='font-size:16px;line-height:1.4'>{}</div>"
 SHARP = "<style>.sharp-pixels {image-rendering: pixelated}</style>"
 
-# the explorers of this session by number, so that tests can move them all; a closed one goes
-explorers: weakref.WeakValueDictionary[int, "Explorer"] = weakref.WeakValueDictionary()
-_numbers = itertools.count()
+# the explorers of this session, so that tests can move them all; a closed one goes
+explorers: weakref.WeakValueDictionary[str, "Explorer"] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,13 @@ class Explorer(ipywidgets.VBox):
         for widget in controls.values():
             widget.observe(self.refresh, "value")
         self.refresh()
-        explorers[next(_numbers)] = self
+        explorers[self.model_id] = self
 
     def close(self) -> None:
         """Close all parts as well: ipywidgets holds on to every widget that is open."""
-        for part in (*self.panels.children, *self.children):
+        panels = self.panels.children
+        bodies = [part for panel in panels for part in panel.children]
+        for part in (*bodies, *panels, *self.children):
             part.close()
         super().close()
 
@@ -85,8 +85,7 @@ class Explorer(ipywidgets.VBox):
         """Draw again with the present values; an error is shown, not swallowed."""
         try:
             drawn = self.draw(**{name: widget.value for name, widget in self.controls.items()})
-            things = drawn if isinstance(drawn, list) else [drawn]
-            self._show(things)
+            self._show(drawn if isinstance(drawn, list) else [drawn])
             self.error, self.message.value = None, ""
         except Exception as error:  # whatever a draw function raises belongs on the page
             self.error = error
@@ -108,12 +107,13 @@ class Explorer(ipywidgets.VBox):
 
     def _show(self, things: list) -> None:
         """Change the present panels where their kinds still fit: no flicker, no new widgets."""
-        contents = [_panel(thing) for thing in things]
-        kinds = [kind for kind, *_ in contents]
+        pairs = [thing if isinstance(thing, tuple) else (thing, "") for thing in things]
+        contents = [(_ready(thing), caption) for thing, caption in pairs]
+        kinds = ["html" if isinstance(content, str) else "image" for content, _ in contents]
         if [panel.kind for panel in self.panels.children] != kinds:
             self.panels.children = [_Panel(kind) for kind in kinds]
-        for panel, (_, value, width, sharp, caption) in zip(self.panels.children, contents):
-            panel.show(value, width, sharp, caption)
+        for panel, content in zip(self.panels.children, contents):
+            panel.show(*content)
 
 
 class _Panel(ipywidgets.VBox):
@@ -121,60 +121,53 @@ class _Panel(ipywidgets.VBox):
 
     def __init__(self, kind: str):
         self.kind = kind
-        self.body = ipywidgets.Image(format="png") if kind == "image" else ipywidgets.HTML()
+        make = ipywidgets.Image if kind == "image" else ipywidgets.HTML
+        self.body = make(layout={"max_width": "100%"})
         self.caption = ipywidgets.HTML()
         super().__init__([self.body, self.caption], layout={"margin": "4px 16px 4px 0"})
 
-    def close(self) -> None:
-        self.body.close()
-        self.caption.close()
-        super().close()
-
-    def show(self, value: Any, width: int | None, sharp: bool, caption: str) -> None:
-        self.body.value = value
-        self.caption.value = f"<div style='{TEXT}'>{caption}</div>" if caption else ""
-        if self.kind == "image" and width:
-            self.body.layout.width = f"{width}px"
-            self.body.layout.max_width = "100%"
-            (self.body.add_class if sharp else self.body.remove_class)("sharp-pixels")
+    def show(self, content: str | Pixels, caption: str) -> None:
+        self.content = content
+        self.caption.value = TEXT.format(caption) if caption else ""
+        if isinstance(content, str):
+            self.body.value = TEXT.format(content)
+            return
+        self.body.value = content.image
+        self.body.layout.width = f"{content.width}px" if content.width else None
+        (self.body.add_class if content.sharp else self.body.remove_class)("sharp-pixels")
 
     def still(self) -> Image.Image:
         """The picture as large as the page shows it."""
-        image = Image.open(io.BytesIO(self.body.value))
-        width = int((self.body.layout.width or f"{image.width}px").removesuffix("px"))
-        sharp = "sharp-pixels" in self.body._dom_classes
-        method = Image.Resampling.NEAREST if sharp else Image.Resampling.BICUBIC
+        image = Image.open(io.BytesIO(self.content.image))
+        width = self.content.width or image.width
+        method = Image.Resampling.NEAREST if self.content.sharp else Image.Resampling.BICUBIC
         return image.resize((width, round(image.height * width / image.width)), method)
 
 
-def _panel(thing: Any) -> tuple[str, Any, int | None, bool, str]:
-    """Sort what a draw function returned: kind, value, CSS width, sharp pixels?, caption."""
-    thing, caption = thing if isinstance(thing, tuple) else (thing, "")
+def _ready(thing: Any) -> str | Pixels:
+    """What a draw function returned, as HTML or as Pixels with PNG bytes; width 0: its own."""
     if isinstance(thing, str):
-        return "html", f"<div style='{TEXT}'>{thing}</div>", None, False, caption
-    if isinstance(thing, matplotlib.figure.Figure):
-        return "image", plots.rendered(thing), None, False, caption
-    if isinstance(thing, bytes):
-        return "image", thing, None, False, caption
+        return thing
     if isinstance(thing, Pixels):
-        return "image", plots.png(thing.image), thing.width, thing.sharp, caption
-    if isinstance(thing, np.ndarray | Image.Image):
-        return "image", plots.png(thing), None, False, caption
-    raise TypeError(f"cannot show a {type(thing).__name__}: give a picture, figure or HTML text")
+        return replace(thing, image=plots.png(thing.image))
+    if isinstance(thing, matplotlib.figure.Figure):
+        thing = plots.rendered(thing)
+    elif isinstance(thing, np.ndarray | Image.Image):
+        thing = plots.png(thing)
+    if not isinstance(thing, bytes):
+        raise TypeError(f"cannot show a {type(thing).__name__}: give a picture, figure or HTML")
+    return Pixels(thing, width=0, sharp=False)
 
 
-def explore(
-    draw: Callable, titles: Mapping[str, str] | None = None, **controls: Any
-) -> ipywidgets.VBox:
+def explore(draw: Callable, titles: Mapping[str, str] | None = None, **controls: Any) -> Explorer:
     """Show what `draw` returns and draw it again whenever a control moves.
 
     Args:
         draw: a pure function of the controls' values. Returns a picture (uint8 or float array,
-            PIL image, `Pixels`), a matplotlib figure, PNG bytes (a figure that `plots.rendered`
-            drew before, which is quicker), a text of HTML, a pair (one of these, caption), or a
-            list of such things to stand side by side. What it needs besides the controls is bound
-            to it (default arguments or `functools.partial`), so that a notebook's later cells
-            cannot change it.
+            PIL image, `Pixels`), a matplotlib figure, PNG bytes (of `plots.rendered`, drawn
+            before), a text of HTML, a pair (one of these, caption), or a list of such things to
+            stand side by side. What it needs besides the controls is bound to it (default
+            arguments, `functools.partial`): a notebook's later cells cannot change it then.
         titles: what stands beside each control, with its unit; the argument's name by default.
         controls: one per argument of `draw`; see `control`.
 

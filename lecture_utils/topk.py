@@ -7,8 +7,8 @@ kept does not grow with the number of pictures. `patches` cuts out what a unit s
 """
 
 import functools
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -51,44 +51,34 @@ def scan(
     names = [layer] if isinstance(layer, str) else list(layer)
     if k < 1:
         raise ValueError(f"k = {k}: a ranking keeps at least one picture")
-    shown = images.fingerprint(pictures) if isinstance(pictures, Sequence) else None
-    settings = tuple(names), k, directions, BINS, SAMPLE
+    known = images.fingerprint(pictures) if isinstance(pictures, Sequence) else None
+    key = ("topk 1", network.fingerprint(), known, tuple(names), k, directions, BINS, SAMPLE)
     keep = functools.partial(_summary, directions=directions)
     scans: dict[str, LayerScan] = {}
 
     def read() -> dict[str, LayerScan]:
-        labels: deque[str] = deque()
-        done = 0
-        size = max(1, PIXELS // network.input_size**2)
-        count = len(pictures) if hasattr(pictures, "__len__") else None
-        with tqdm(total=count, unit="picture", leave=False) as bar:
-            for batch in network.batches(_noting(pictures, labels), size):
-                summaries = layers.record(network, batch, names, keep)
-                known = [labels.popleft() for _ in batch]
-                new = {
-                    name: of_batch(summary.numpy(), known, done, directions)
-                    for name, summary in summaries.items()
-                }
-                # all layers at once, so that an interruption never leaves half a batch behind
-                scans.update({name: merged(scans.get(name), new[name], k) for name in new})
-                done += len(batch)
-                bar.update(len(batch))
+        shown, again = itertools.tee(tqdm(pictures, unit="picture", leave=False))
+        labels = (getattr(picture, "label", "") for picture in again)
+        done, size = 0, max(1, PIXELS // network.input_size**2)
+        for batch in network.batches(shown, size):
+            summaries = layers.record(network, batch, names, keep)
+            seen = list(itertools.islice(labels, len(batch)))
+            grown = {}
+            for name, summary in summaries.items():
+                new = of_batch(summary.numpy(), seen, done, directions)
+                grown[name] = merged([scans[name], new] if name in scans else [new], k)
+            scans.update(grown)  # all at once: an interruption never leaves half a batch behind
+            done += len(batch)
         if not scans:
             raise ValueError("there is nothing to scan: no pictures, or no layer named")
         return scans
 
     try:
-        return store.kept(("topk 1", network.fingerprint(), shown, *settings), read)
+        return store.kept(key, read)
     except KeyboardInterrupt:  # it went through `kept`, so that half a scan is never remembered
         if not scans:
             raise
         return scans
-
-
-def _noting(pictures: Iterable, labels: deque[str]) -> Iterator:
-    for picture in pictures:
-        labels.append(getattr(picture, "label", ""))
-        yield picture
 
 
 def _summary(maps: Tensor, directions: int) -> Tensor:
@@ -118,8 +108,7 @@ def random_directions(width: int, count: int) -> Tensor:
 def views(network: Network, pictures: Iterable) -> tuple[np.ndarray, np.ndarray | None]:
     """Pictures as the network sees them, scaled and cut, and their object masks the same way.
 
-    Returns:
-        uint8 [N, H, W, 3], and uint8 [N, H, W] or None if a picture has no mask.
+    uint8 [N, H, W, 3], and uint8 [N, H, W] or None if a picture has no mask.
     """
     shown, masks = [], []
     for picture in pictures:
@@ -175,9 +164,9 @@ def purity(pictures: np.ndarray, labels: Sequence[str]) -> np.ndarray:
 def selectivity(scan: LayerScan) -> np.ndarray:
     """(best class - mean of the others) / (best + mean of the others), [units].
 
-    The index of Morcos et al. 2018 (ICLR): 1 fires for one class only, 0 for all
-    alike. They average a feature map, here its largest response counts. NaN for a unit that never
-    fires, and where there is only one class.
+    The index of Morcos et al. 2018 (ICLR): 1 fires for one class only, 0 for all alike. They
+    average a feature map, here its largest response counts. NaN for a unit that never fires, and
+    where there is only one class.
     """
     profile = np.sort(scan.profile(), axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -189,13 +178,8 @@ def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking)
     """How far the places of the largest responses lie on the object, 0..1, [units, k].
 
     Of the receptive field only the middle counts, one stride wide: deep units see nearly the whole
-    picture, and what the object covers of that says nothing. Compare with `masks.mean()`.
-
-    Args:
-        masks: uint8 [N, H, W], as `views` gives them.
-
-    Raises:
-        ValueError: for a layer without positions, or without masks.
+    picture, and what the object covers of that says nothing. Compare with `masks.mean()`, the masks
+    being those of `views`. ValueError for a layer without positions, or without masks.
     """
     size, stride, start = np.array([pair(v) for v in (field.size, field.stride, field.start)])
     if not stride.all():
@@ -220,9 +204,8 @@ def along(responses: np.ndarray, direction: np.ndarray, k: int = 9) -> Ranking:
         direction: [C]; a unit of the layer is a direction with a single 1.
     """
     maps = np.tensordot(responses.astype(np.float32), direction.astype(np.float32), (1, 0))
-    maps = maps.reshape(len(maps), *(maps.shape[1:] or (1, 1)))
-    peaks = maps.max((1, 2))
+    summary = _summary(torch.from_numpy(maps)[:, None], directions=0)
+    peaks, rows, columns, _ = summary[:, :, 0].numpy().T
     order = np.argsort(-peaks, kind="stable")[:k]
-    places = maps[order].reshape(len(order), -1).argmax(1)
-    rows, columns = np.unravel_index(places, maps.shape[1:])
-    return Ranking(*(part[None] for part in (order, peaks[order], rows, columns)))
+    places = (part[order].astype(int) for part in (rows, columns))
+    return Ranking(*(part[None] for part in (order, peaks[order], *places)))

@@ -1,6 +1,7 @@
 """What a scan of lecture 4 keeps of the pictures, batch by batch, without growing with them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,45 +12,29 @@ TINY = 2.0**-40  # the narrowest histogram reaches from -TINY to TINY
 
 
 class Ranking(NamedTuple):
-    """Pictures in an order of their own for each unit; four arrays [units, pictures kept].
-
-    `values` are what the order follows. `rows` and `columns` say where in the unit's feature map
-    the largest response lies, also where the order follows something else.
-    """
+    """Pictures in an order of their own for each unit; four arrays [units, pictures kept]."""
 
     pictures: np.ndarray
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
+    values: np.ndarray  # what the order follows
+    rows: np.ndarray  # where in the unit's feature map the largest response lies,
+    columns: np.ndarray  # also where the order follows something else
 
 
 @dataclass(frozen=True)
 class LayerScan:
-    """What one layer answered to all pictures.
+    """What one layer answered to all pictures."""
 
-    Attributes:
-        units: number of units; columns behind them, if any, are the random directions asked for.
-        total: number of pictures; fewer than there are if the scan was interrupted.
-        strongest, weakest: ranked by response, best first, worst first; ties by picture number.
-        fullest: ranked by the mean of the rectified feature map instead of its maximum.
-        sample: pictures spread evenly over all, the same for each unit, in no order.
-        counts: histogram of the responses, int [units, BINS]; see `edges`.
-        limits: half the width of each histogram, [units].
-        classes, class_counts: the labels met, and how often.
-        class_sums: sum of the rectified responses to each class, [classes, units].
-    """
-
-    units: int
-    total: int
-    strongest: Ranking
-    weakest: Ranking
-    fullest: Ranking
-    sample: Ranking
-    counts: np.ndarray
-    limits: np.ndarray
-    classes: np.ndarray
-    class_counts: np.ndarray
-    class_sums: np.ndarray
+    units: int  # columns behind them, if any, are the random directions asked for
+    total: int  # number of pictures; fewer than there are if the scan was interrupted
+    strongest: Ranking  # by response, best first; ties by picture number
+    weakest: Ranking  # by response, worst first; ties by picture number
+    fullest: Ranking  # by the mean of the rectified feature map instead of its maximum
+    sample: Ranking  # pictures spread evenly over all, the same for each unit, in no order
+    counts: np.ndarray  # histogram of the responses, int [units, BINS]; see `edges`
+    limits: np.ndarray  # half the width of each histogram, [units]
+    classes: np.ndarray  # the labels met
+    class_counts: np.ndarray  # how often each was met
+    class_sums: np.ndarray  # sum of the rectified responses to each class, [classes, units]
 
     def edges(self, unit: int) -> np.ndarray:
         """Bounds of the histogram's bins, [BINS + 1]; one is 0. A bin owns its upper bound."""
@@ -79,8 +64,6 @@ def of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int
     places = rows.astype(np.int32), columns.astype(np.int32)
     by_peak = Ranking(numbers, peaks, *places)
     limits = np.ldexp(1.0, np.frexp(np.maximum(np.abs(peaks).max(1), TINY))[1])
-    bins = np.ceil(peaks / limits[:, None] * (BINS // 2)).astype(int) + BINS // 2 - 1
-    bins += np.arange(len(peaks))[:, None] * BINS
     classes, members = np.unique(labels, return_inverse=True)
     belongs = np.eye(len(classes))[:, members]
     return LayerScan(
@@ -90,7 +73,7 @@ def of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int
         weakest=by_peak,
         fullest=Ranking(numbers, means, *places),
         sample=by_peak,
-        counts=np.bincount(bins.ravel(), minlength=len(peaks) * BINS).reshape(-1, BINS),
+        counts=_histogram(peaks, np.ones_like(peaks), limits),
         limits=limits,
         classes=classes,
         class_counts=belongs.sum(1),
@@ -98,28 +81,27 @@ def of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int
     )
 
 
-def merged(old: LayerScan | None, new: LayerScan, k: int) -> LayerScan:
-    """Both scans as one, in order; the pictures of `new` come after those of `old`."""
-    scans = [new] if old is None else [old, new]
+def merged(scans: Sequence[LayerScan], k: int) -> LayerScan:
+    """Scans of pictures that follow each other as one, k pictures in each ranking."""
     rankings = {"sample": _sampled([scan.sample for scan in scans])}
     for name, sign in (("strongest", -1), ("weakest", 1), ("fullest", -1)):
         parts = [getattr(scan, name) for scan in scans]
         rankings[name] = _ranked(parts, sign * np.hstack([part.values for part in parts]), k)
-    if old is None:
-        return replace(new, **rankings)
-    limits = np.maximum(old.limits, new.limits)
-    classes = np.union1d(old.classes, new.classes)
-    class_counts = np.zeros(len(classes))
-    class_sums = np.zeros((len(classes), len(limits)))
-    for part in (old, new):
-        here = np.searchsorted(classes, part.classes)
-        class_counts[here] += part.class_counts
-        class_sums[here] += part.class_sums
+    limits = np.max([scan.limits for scan in scans], axis=0)
+    classes = np.unique(np.hstack([scan.classes for scan in scans]))
+    class_counts, class_sums = np.zeros(len(classes)), np.zeros((len(classes), len(limits)))
+    for scan in scans:
+        here = np.searchsorted(classes, scan.classes)
+        class_counts[here] += scan.class_counts
+        class_sums[here] += scan.class_sums
+    # limits are powers of two: old bins fall into new ones as a whole, each by its upper bound
+    edges = np.linspace(-1, 1, BINS + 1)[1:]
+    widened = [_histogram(edges * s.limits[:, None], s.counts, limits) for s in scans]
     return LayerScan(
-        units=old.units,
-        total=old.total + new.total,
+        units=scans[0].units,
+        total=sum(scan.total for scan in scans),
         **rankings,
-        counts=_widened(old, limits) + _widened(new, limits),
+        counts=np.sum(widened, axis=0),
         limits=limits,
         classes=classes,
         class_counts=class_counts,
@@ -140,11 +122,9 @@ def _sampled(rankings: list[Ranking]) -> Ranking:
     return Ranking(*(np.hstack(part)[:, order] for part in zip(*rankings)))
 
 
-def _widened(part: LayerScan, limits: np.ndarray) -> np.ndarray:
-    """The histogram at larger limits. Limits are powers of two, so bins join in pairs, exactly."""
-    counts, have, quarter = part.counts.copy(), part.limits.copy(), BINS // 4
-    while (narrow := have < limits).any():
-        joined = counts[narrow].reshape(-1, BINS // 2, 2).sum(2)
-        counts[narrow] = np.pad(joined, ((0, 0), (quarter, quarter)))
-        have[narrow] *= 2
-    return counts
+def _histogram(values: np.ndarray, weights: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Weights of the values [units, any] in the bins of each unit, int [units, BINS]."""
+    bins = np.ceil(values / limits[:, None] * (BINS // 2)).astype(int) + BINS // 2 - 1
+    bins += np.arange(len(limits))[:, None] * BINS
+    counts = np.bincount(bins.ravel(), weights.ravel(), len(limits) * BINS)
+    return counts.reshape(-1, BINS).astype(int)

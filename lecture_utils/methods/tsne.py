@@ -5,18 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.metrics import euclidean_distances
 
 EXAGGERATED = 250  # iterations with attraction multiplied by EXAGGERATION
 EXAGGERATION = 12.0
 DOUBLINGS = 40  # and halvings: how often a width is corrected
-
-
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances, float64 [len(a), len(b)]."""
-    middle = b.mean(0, dtype=np.float64)  # near zero, squares cancel least
-    a, b = a - middle, b - middle
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
-    return squares.clip(min=0)
 
 
 def similarities(codes: np.ndarray, perplexity: float) -> np.ndarray:
@@ -25,7 +18,7 @@ def similarities(codes: np.ndarray, perplexity: float) -> np.ndarray:
     Each row is a Gaussian of the distances, its width chosen (by bisection) such that its entropy
     is that of `perplexity` equally near neighbours (van der Maaten & Hinton 2008, eq. 1).
     """
-    distances = squared_distances(codes, codes)
+    distances = euclidean_distances(np.asarray(codes, float), squared=True)
     np.fill_diagonal(distances, np.inf)
     distances -= distances.min(1, keepdims=True)
     finite = np.where(np.isinf(distances), 0, distances)
