@@ -157,7 +157,7 @@ def test_logits_come_out_of_every_usual_output(form, photo) -> None:
 @pytest.mark.parametrize("form", [lambda logits: None, lambda logits: {"a": 1}, lambda logits: ()])
 def test_no_logits_at_all_is_said(form, photo) -> None:
     network = wrapped(form)
-    with pytest.raises(models.ModelError, match="answering gives a .* without a tensor"):
+    with pytest.raises(models.ModelError, match=r"answering gives a .* without a tensor"):
         network.predict(photo)
     assert network.module.training
 

@@ -20,10 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-INSTALLED = {
-    Path(folder)
-    for folder in (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
-}
+FOLDERS = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
+INSTALLED = set(map(Path, FOLDERS))
 
 
 def of(*things: object) -> str | None:
