@@ -524,7 +524,7 @@ def test_the_network_stays_as_it_was_and_an_interrupt_keeps_what_is_done(monkeyp
 
     def stopping(self, windows):
         windows = list(windows)
-        calls.append(sum(len(window.top) for window in windows))
+        calls.append(sum(len(window.value) for window in windows))
         if len(calls) == 3:  # the coarse places, one block
             raise KeyboardInterrupt
         return run(self, windows)
