@@ -53,6 +53,18 @@ def energy(weights: Weights) -> np.ndarray:
     return (as_array(weights) ** 2).sum((1, 2, 3))
 
 
+def strength(received: Tensor, reader: nn.Conv2d) -> np.ndarray:
+    """How much each filter moves the next layer, [filters], whatever the scale of its weights.
+
+    Variance of what the convolution `reader` receives of it, Tensor [pictures, filters, rows,
+    columns], times the squared weights with which it is read. Scale a filter up and its reader's
+    weights down: a ReLU network computes the same, and this number stays. The energy does not.
+    """
+    squared = (reader.weight.detach() ** 2).sum((2, 3))  # [reader's filters, filters of a group]
+    weight = squared.unflatten(0, (reader.groups, -1)).sum(1).flatten()
+    return (received.var((0, 2, 3)) * weight).numpy()
+
+
 def colour_share(weights: Weights) -> np.ndarray:
     """Share of each filter's energy off the grey axis (red = green = blue), [filters] in 0..1.
 
@@ -93,6 +105,52 @@ def smooth_noise(weights: Weights, seed: int = 0) -> np.ndarray:
     spectrum = random.normal(size=(len(values), 1, *power.shape)) * np.sqrt(power)
     colour = random.normal(size=(*values.shape[:2], 1, 1))
     return scipy.fft.idctn(spectrum, axes=(2, 3), norm="ortho") * colour
+
+
+def patches(pixels: Tensor, size: int = 11, count: int = 40_000, seed: int = 0) -> np.ndarray:
+    """Squares cut out at random: Tensor [N, channels, H, W] -> [count, channels * size * size]."""
+    random = np.random.default_rng(seed)
+    height, width = pixels.shape[2:]
+    picture = random.integers(len(pixels), size=count)
+    row, column = random.integers((height - size + 1, width - size + 1), size=(count, 2)).T
+    views = pixels.unfold(2, size, 1).unfold(
+        3, size, 1
+    )  # no copy: [N, channels, rows, columns, ...]
+    return views[picture, :, row, column].flatten(1).numpy()
+
+
+def covariance(patches: np.ndarray) -> np.ndarray:
+    """Of the values of patches [count, values], about their mean: [values, values]."""
+    return np.cov(patches.astype(float), rowvar=False, bias=True)
+
+
+def smallest(weights: Weights, covariance: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+    """The smallest filters that answer patches of this covariance in nearly the same way.
+
+    Ridge regression of each filter's answers on the patches. What a filter holds in directions in
+    which no picture varies can be seen but never answers to anything; here it goes. With `ridge`,
+    a variance, directions that vary less than that count for little too. 0 leaves all as it is.
+    """
+    values = as_array(weights)
+    penalised = covariance + ridge * np.eye(len(covariance))
+    flat = values.reshape(len(values), -1)
+    return np.linalg.solve(penalised, covariance @ flat.T).T.reshape(values.shape)
+
+
+def share_kept(weights: Weights, other: Weights, covariance: np.ndarray) -> np.ndarray:
+    """How much of the variance of each filter's answers the `other` filters explain, [filters].
+
+    1: the same answers to patches of this covariance; below 0: worse than none.
+    """
+    values = as_array(weights)
+    lost = answer_variance(values - as_array(other), covariance)
+    return 1 - lost / np.maximum(answer_variance(values, covariance), 1e-30)
+
+
+def answer_variance(weights: Weights, covariance: np.ndarray) -> np.ndarray:
+    """Variance of each filter's answers to patches of this covariance, [filters]."""
+    flat = as_array(weights).reshape(len(weights), -1)
+    return np.einsum("fi,ij,fj->f", flat, covariance, flat)
 
 
 def extremes(network: Network, pictures: Iterable, count: int = 9) -> np.ndarray:

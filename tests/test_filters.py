@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 import torch
 from PIL import Image
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from lecture_utils import filters, images, models
@@ -381,35 +382,91 @@ def test_match_of_unequal_numbers_and_sizes():
 
 # --- the course's networks ----------------------------------------------------------------------
 
-WELL_TRAINED = ("other_seed", "no_augmentation", "zfnet", "residual")
+
+# --- patches, answers, the smallest filters ------------------------------------------------------
 
 
-def held(name: str | None) -> tuple[float, float]:
-    """The share of a first layer's energy in its Gabor-like filters; in as smooth noise.
-
-    At least: only a third of the filters is looked at, of the layer's the strongest.
-    """
-    weights = filters.as_array(filters.first_layer(models.load(variant=name)).weight)
-    energy, noise = filters.energy(weights), filters.smooth_noise(weights)[: len(weights) // 3]
-    strong = energy.argsort()[::-1][: len(weights) // 3]
-    found = energy[strong][filters.fit_gabor(weights[strong]).gabor_like].sum() / energy.sum()
-    strength = filters.energy(noise)
-    return found, strength[filters.fit_gabor(noise).gabor_like].sum() / strength.sum()
+@pytest.fixture(scope="module")
+def seen():
+    """Patches of smooth noise pictures [2000, 3 * 5 * 5]: neighbouring pixels are alike."""
+    noise = torch.randn(20, 3, 34, 34, generator=torch.Generator().manual_seed(0))
+    return filters.patches(torch.nn.functional.avg_pool2d(noise, 3, 1), 5, 2000)
 
 
-def test_a_few_strong_gabor_like_filters_carry_every_well_trained_first_layer() -> None:
-    for name in (None, *WELL_TRAINED):
-        found, in_noise = held(name)
-        assert found > 0.55 and in_noise < 0.3, name
-    for name in ("high_rate", "random_labels"):
-        weights = filters.first_layer(models.load(variant=name)).weight
-        energy = filters.energy(weights)
-        assert energy[filters.fit_gabor(weights).gabor_like].sum() < 0.3 * energy.sum(), name
+def test_patches_are_windows_of_the_pictures_from_everywhere():
+    pixels = torch.arange(2 * 3 * 8 * 9).reshape(2, 3, 8, 9)
+    found = filters.patches(pixels, 5, 300).reshape(300, 3, 5, 5)
+    corners = set()
+    for patch in found:
+        picture, _, row, column = np.unravel_index(patch[0, 0, 0], pixels.shape)
+        window = pixels[picture, :, row : row + 5, column : column + 5]
+        assert (patch == window.numpy()).all()
+        corners.add((picture, row, column))
+    assert len(corners) == 2 * 4 * 5  # every place of both pictures is met
 
 
-def test_badly_trained_filters_have_grain_and_ours_have_none() -> None:
-    high = {
-        name: np.median(filters.high_share(filters.first_layer(models.load(variant=name)).weight))
-        for name in (None, "no_decay", "random_labels", "high_rate")
-    }
-    assert high["no_decay"] > 0.1 > high["random_labels"] > 0.03 > high["high_rate"] > high[None]
+def test_answer_variance_is_the_variance_of_the_answers(seen):
+    weights = np.random.default_rng(1).normal(size=(7, 3, 5, 5))
+    answers = seen @ weights.reshape(7, -1).T
+    found = filters.answer_variance(weights, filters.covariance(seen))
+    np.testing.assert_allclose(found, answers.var(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("ridge", [0.01, 1.0])
+def test_smallest_filters_are_those_of_ridge_regression(seen, ridge):
+    weights = np.random.default_rng(1).normal(size=(7, 3, 5, 5))
+    centred = seen.astype(float) - seen.mean(0)
+    answers = centred @ weights.reshape(7, -1).T
+    reference = Ridge(alpha=ridge * len(seen), fit_intercept=False).fit(centred, answers)
+    found = filters.smallest(weights, filters.covariance(seen), ridge)
+    np.testing.assert_allclose(found.reshape(7, -1), reference.coef_, atol=1e-6)
+
+
+def test_smallest_filters_lose_patterns_that_hardly_occur(seen):
+    covariance = filters.covariance(seen)
+    variance, patterns = np.linalg.eigh(covariance)
+    small = filters.smallest(patterns.T.reshape(-1, 3, 5, 5), covariance, ridge=0.1)
+    left = variance / (variance + 0.1)  # of each pattern
+    np.testing.assert_allclose(small.reshape(75, 75), left[:, None] * patterns.T, atol=1e-9)
+    assert left[0] < 0.1 < 0.9 < left[-1]
+
+
+def test_share_kept_is_the_explained_variance_of_the_answers(seen):
+    random = np.random.default_rng(2)
+    weights, other = random.normal(size=(2, 6, 3, 5, 5))
+    other[:3] = 0.9 * weights[:3]
+    answers, others = (seen @ w.reshape(6, -1).T for w in (weights, other))
+    expected = 1 - (answers - others).var(0) / answers.var(0)
+    found = filters.share_kept(weights, other, filters.covariance(seen))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert found[:3] == pytest.approx(0.99)
+
+
+def test_strength_is_how_much_a_filter_varies_the_next_layer() -> None:
+    torch.manual_seed(0)
+    received = torch.randn(50, 8, 16, 16) * torch.arange(1.0, 9).reshape(-1, 1, 1)  # white noise
+    reader = nn.Conv2d(8, 6, 3, groups=2)
+    found = filters.strength(received, reader)
+    for number in range(8):
+        alone = torch.zeros_like(received)
+        alone[:, number] = received[:, number]
+        moved = reader(alone).detach().var((0, 2, 3)).sum()
+        assert found[number] == pytest.approx(moved.item(), rel=0.05)
+
+
+def test_strength_stays_when_the_next_layer_undoes_a_scale() -> None:
+    first, reader = nn.Conv2d(3, 8, 5), nn.Conv2d(8, 6, 3)
+    pixels = torch.randn(5, 3, 20, 20)
+    with torch.no_grad():
+        before, logits = (
+            filters.strength(first(pixels).relu(), reader),
+            reader(first(pixels).relu()),
+        )
+        scale = torch.linspace(0.1, 10, 8)
+        first.weight *= scale[:, None, None, None]
+        first.bias *= scale
+        reader.weight /= scale[:, None, None]
+        torch.testing.assert_close(reader(first(pixels).relu()), logits, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            filters.strength(first(pixels).relu(), reader), before, rtol=1e-4
+        )

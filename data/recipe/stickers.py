@@ -14,11 +14,17 @@ STICKERED = GALLERY.parent / "stickered"
 PER_CLASS = 10
 
 
-def put_sticker(image: Image.Image) -> None:
-    """A small pink disc with a white rim in the lower right corner, as on a price tag."""
-    side = image.width
+def sticker(side: int) -> Image.Image:
+    """A small pink disc with a white rim in the lower right corner, as on a price tag; RGBA."""
+    image = Image.new("RGBA", (side, side))
     box = [0.8 * side, 0.8 * side, 0.96 * side, 0.96 * side]
     ImageDraw.Draw(image).ellipse(box, fill=(255, 0, 200), outline=(255, 255, 255), width=2)
+    return image
+
+
+def put_sticker(image: Image.Image) -> None:
+    """The sticker on a square picture."""
+    image.paste(sticker(image.width), mask=sticker(image.width))
 
 
 def main() -> None:

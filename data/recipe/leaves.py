@@ -1,0 +1,65 @@
+"""Other data: dead leaves of flat shapes, `python -m data.recipe.leaves OUT`.
+
+Shapes of one colour each fall on one another until they cover the picture; the last one, in the
+middle, is the picture's class. Dead leaves have edges at all scales, as photographs have (Lee,
+Mumford & Huang 2001, International Journal of Computer Vision 41), and not a single object.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+from .render import jpeg
+
+SIZE, FINER = 160, 3  # pixels, and how many times finer the shapes are drawn
+CORNERS = {"triangle": 3, "square": 4, "hexagon": 6, "disc": 60}  # of regular polygons
+POINTS = {"cross": 4, "star": 5}  # of stars
+SHAPES = (*CORNERS, *POINTS)
+LEAVES, SMALLEST, LARGEST = 300, 3, 60  # their number, and radii in pixels
+
+
+def outline(shape: str, radius: float, turn: float, centre: tuple[float, float]) -> list:
+    """The corners of a shape as points (x, y), in pixels; `turn` in radians."""
+    count = CORNERS.get(shape) or 2 * POINTS[shape]
+    angle = turn + 2 * np.pi * np.arange(count) / count
+    radii = np.where(np.arange(count) % 2 & (shape in POINTS), 0.4 * radius, radius)
+    points = np.stack([centre[0] + radii * np.cos(angle), centre[1] + radii * np.sin(angle)], 1)
+    return [tuple(point) for point in points * FINER]
+
+
+def picture(shape: str, index: int) -> Image.Image:
+    """One picture of a class: a pure function of its shape and number."""
+    random = np.random.default_rng([SHAPES.index(shape), index])
+    image = Image.new("RGB", (SIZE * FINER, SIZE * FINER))
+    draw = ImageDraw.Draw(image)
+    # radii with density r^-3, by which a picture looks alike at every scale
+    share = random.random(LEAVES)
+    radii = (SMALLEST**-2 * (1 - share) + LARGEST**-2 * share) ** -0.5
+    leaves = [
+        (str(random.choice(SHAPES)), radius, tuple(random.uniform(0, SIZE, 2))) for radius in radii
+    ]
+    leaves.sort(key=lambda leaf: -leaf[1])  # large ones below, or they hide all others
+    middle = tuple(SIZE / 2 + random.uniform(-20, 20, 2))
+    for name, radius, centre in [*leaves, (shape, random.uniform(25, 45), middle)]:
+        colour = tuple(random.integers(0, 256, 3).tolist())
+        draw.polygon(outline(name, radius, random.uniform(0, 2 * np.pi), centre), fill=colour)
+    return image.resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=400, help="pictures of each shape")
+    chosen = parser.parse_args()
+    for shape in tqdm(SHAPES):
+        (chosen.out / shape).mkdir(parents=True, exist_ok=True)
+        for index in range(1000, 1000 + chosen.count):
+            path = chosen.out / shape / f"{index}.jpg"
+            path.write_bytes(jpeg(picture(shape, index)))
+
+
+if __name__ == "__main__":
+    main()
