@@ -104,10 +104,7 @@ def _is_complete(key: object) -> bool:
 
 
 def folder() -> Path:
-    """Where results are kept: `LECTURE_UTILS_CACHE`, or a folder in the home directory.
-
-    RuntimeError where there is neither.
-    """
+    """Where results are kept: `LECTURE_UTILS_CACHE`, or at home; RuntimeError without either."""
     named = os.environ.get("LECTURE_UTILS_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "lecture_utils"
 
