@@ -34,10 +34,9 @@ def relu_layers(network: Network, most: int | None = None) -> list[str]:
 def aligned(values: np.ndarray, field: ReceptiveField, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A feature map [height, width] over its picture of `size` x `size` pixels.
 
-    Returns:
-        (values [size, size], covered? bool [size, size]). Each unit covers one stride around its
-        centre; a border that lies further out belongs to no unit and is 0. Units that all see
-        the whole picture are spread evenly over it.
+    Gives (values [size, size], covered? bool [size, size]). Each unit covers one stride around its
+    centre; a border that lies further out belongs to no unit and is 0. Units that all see the
+    whole picture are spread evenly over it.
     """
     pixels, (height, width) = np.arange(size), values.shape
     rows, inside = _units(field, pixels, 0, height)
@@ -121,10 +120,7 @@ class Statistics:
 
 
 def census(
-    network: Network,
-    pictures: Sequence,
-    names: Iterable[str],
-    progress: Callable[[Iterable], Iterable] = iter,
+    network: Network, pictures: Sequence, names: Iterable[str], progress: Callable = iter
 ) -> dict[str, Statistics]:
     """Statistics of the named layers over many pictures, in one pass and little memory.
 

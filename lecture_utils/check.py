@@ -9,7 +9,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-import lecture_utils
 from lecture_utils import store
 
 PROJECT = store.DATA.parent / "pyproject.toml"
@@ -82,9 +81,8 @@ def _pair() -> Line:
 
 
 def _place() -> Line:
-    found = Path(lecture_utils.__file__).parent.parent
-    inside = Path.cwd().is_relative_to(found)
-    shown = "the one beside these notebooks" if inside else f"the one in {found}"
+    inside = Path.cwd().is_relative_to(PROJECT.parent)
+    shown = "the one beside these notebooks" if inside else f"the one in {PROJECT.parent}"
     return Line(inside, "lecture_utils", shown, INSTALL)
 
 

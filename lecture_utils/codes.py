@@ -5,7 +5,6 @@ of a plane, `faithfulness` says how far such a map can be trusted. `Atlas` remem
 """
 
 import contextlib
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,14 +31,10 @@ LARGEST = 10_000  # numbers in a code; feature maps with more are averaged over 
 FRAMES = (0, 25, 50, 75, 100, 150, 200, 250, 275, 300, 350, 400, 500, 600, 750)  # iterations shown
 
 
-# --- codes --------------------------------------------------------------------------------------
-
-
 def depths(network: Network) -> list[str]:
-    """Where to compare codes, from the picture to the last hidden layer.
+    """Where to compare codes: "pixels", then `conv1`, `pool5`, `fc7` as far as there are such.
 
-    "pixels", then `conv1`, `pool5` and `fc7` as far as the network has them; the last entry is
-    always what the classifier reads: `fc7`, or else the network's last part but one.
+    The last entry is always what the classifier reads: `fc7`, or the network's last part but one.
     """
     names = ["pixels"]
     for name in ("conv1", "pool5", "fc7"):
@@ -53,7 +48,7 @@ def depths(network: Network) -> list[str]:
 
 
 def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
-    """The code of each picture in one layer; computed once, then remembered.
+    """The code of each picture in one layer, float32 [pictures, numbers]; remembered.
 
     Args:
         pictures: Picture or PIL images.
@@ -61,9 +56,8 @@ def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
             the values behind it are taken, for no later layer sees others; elsewhere (a batch
             normalisation or a sum lies between, or the activation is another) the layer's own.
 
-    Returns:
-        float32 [pictures, numbers]. Feature maps with more than 10,000 numbers, and pixels, are
-        averaged over the finest square grid that has fewer. Raises layers.UnknownLayer.
+    Feature maps with more than 10,000 numbers, and pixels, are averaged over the finest square
+    grid that has fewer. UnknownLayer; ValueError without pictures.
     """
     place = "pixels" if layer == "pixels" else layers.resolve(network, layer)
     if not len(pictures):
@@ -92,29 +86,29 @@ def _shortened(values: Tensor) -> Tensor:
 def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
     """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
     name, _, wanted = place.partition("#")
-    readers, calls = _Readers(), itertools.count(1)
+    readers = _Readers()
 
-    def watch(_module, _inputs, output) -> None:
-        if next(calls) == int(wanted or 1) or not wanted:  # without a number the last call counts
-            readers.read, readers.names = output, []
+    def note(_module, _inputs, output) -> None:
+        readers.calls.append((output, []))
 
-    hook = network.module.get_submodule(name).register_forward_hook(watch)
-    try:
-        with readers:
-            network(batch)
-    finally:
-        hook.remove()
-    return readers.names[:1] == ["relu_"] or set(readers.names) == {"relu"}
+    with network.module.get_submodule(name).register_forward_hook(note), readers:
+        network(batch)
+    _, names = readers.calls[int(wanted or 0) - 1]  # without a number the last call counts
+    return names[:1] == ["relu_"] or set(names) == {"relu"}
 
 
 class _Readers(TorchDispatchMode):
-    """Notes the `names` of all operations that take the tensor `read`, in their order."""
+    """Notes the operations that take the output of each of `calls`, by name, in their order."""
 
-    read: Tensor | None = None
+    def __init__(self):
+        super().__init__()
+        self.calls: list[tuple[Tensor, list[str]]] = []
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        if any(value is self.read for value in tree_leaves((args, kwargs)) if value is not None):
-            self.names.append(operation.overloadpacket.__name__)
+        taken = {id(value) for value in tree_leaves((args, kwargs))}
+        for output, names in self.calls:
+            if id(output) in taken:
+                names.append(operation.overloadpacket.__name__)
         return operation(*args, **(kwargs or {}))
 
 
@@ -173,15 +167,13 @@ def embed(
     seed: int | None = None,
     frames: Sequence[int] = (FRAMES[-1],),
 ) -> np.ndarray:
-    """Draw codes [n, numbers] as points of a plane.
+    """Draw codes [n, numbers] as points of a plane, float32 [n, 2].
 
     Args:
         method: "tsne" (van der Maaten & Hinton 2008) or "pca", the two main directions.
         perplexity: of t-SNE: about how many neighbours each point minds; from 1 to below n - 1.
         seed: t-SNE starts at tiny random positions; None starts at the PCA, shrunk.
-        frames: iterations of t-SNE to keep; it ends with the last of them.
-
-    float32 [n, 2], or [frames, n, 2] if there are several frames.
+        frames: iterations of t-SNE to keep, the last of them its end; several: [frames, n, 2].
     """
     if method not in ("tsne", "pca"):
         raise ValueError(f'no method {method!r}; there are "tsne" and "pca"')
@@ -190,12 +182,11 @@ def embed(
         raise ValueError(f"a map needs at least 4 pictures; there are {n}")
     if method == "tsne" and not 1 <= perplexity < n - 1:
         raise ValueError(f"with {n} pictures the perplexity is at least 1 and below {n - 1}")
-    if method == "pca" or seed is None:
-        flat = PCA(2, random_state=0).fit_transform(codes)
-        if method == "pca":
-            return flat.astype(np.float32)
-        start = flat / max(flat[:, 0].std(), 1e-12) * 1e-4
-    else:
+    flat = PCA(2, random_state=0).fit_transform(codes)
+    if method == "pca":
+        return flat.astype(np.float32)
+    start = flat / max(flat[:, 0].std(), 1e-12) * 1e-4
+    if seed is not None:
         start = np.random.default_rng(seed).normal(0, 1e-4, (n, 2))
     maps = descend(similarities(codes, perplexity), start, frames)
     return maps[0] if len(maps) == 1 else maps
@@ -278,14 +269,13 @@ class Atlas:
         frames: Sequence[int] | None = None,
     ) -> np.ndarray:
         """The t-SNE map of one layer's codes, float32 [pictures, 2]; arguments as in `embed`."""
-        frames = frames or FRAMES[-1:]
+        start, frames = "PCA" if seed is None else seed, frames or FRAMES[-1:]
+        key = self._key("map 1", layer, perplexity, start, frames)
 
         def make() -> np.ndarray:
             points = embed(self.codes(layer), "tsne", perplexity, seed, frames)
             return points.astype(np.float16)
 
-        start = "PCA" if seed is None else seed
-        key = self._key("map 1", layer, perplexity, start, frames)
         return store.kept(key, make).astype(np.float32)
 
     def film(self) -> np.ndarray:

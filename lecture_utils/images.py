@@ -78,8 +78,7 @@ def mask_path(path: Path) -> Path:
 def gallery(classes: str | Iterable[str] | None = None) -> Gallery:
     """The 1,400 miniatures, ordered by class and number; no network was trained on them.
 
-    Args:
-        classes: only these, in the order given; None means all 14. ValueError for an unknown one.
+    Or only those of some `classes`, in the order given; ValueError for an unknown one.
     """
     chosen = CLASSES if classes is None else classes
     chosen = [chosen] if isinstance(chosen, str) else list(chosen)
@@ -110,14 +109,11 @@ def facts() -> list[dict[str, str]]:
 def fingerprint(pictures: Sequence) -> str | None:
     """Hash of pictures, their labels and masks, for cache keys.
 
-    Of the course's own pictures it is taken from the list of published files, without reading
-    them: a file that was altered cannot be read.
+    The course's own are not read: each is checked against the list of published files when it is.
     """
     if not isinstance(pictures, Gallery):
-        shown = [getattr(p, "image", p) for p in pictures]
-        clear = [getattr(image, "info", {}).get("transparency") for image in shown]
         told = [(getattr(p, "label", None), getattr(p, "mask", None)) for p in pictures]
-        return fingerprints.of(shown, clear, told)
+        return fingerprints.of([getattr(p, "image", p) for p in pictures], told)
     contents = []
     for label, path in pictures.entries:
         if path.is_relative_to(MINIATURES):
@@ -142,13 +138,9 @@ def folder(path: str | Path) -> Gallery:
 def open_photo(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """Open a photo of one's own as an RGB image, turned upright, at most 2,048 px a side.
 
-    The first frame of an animation; transparency on white; 16 bits and floats scaled to 8.
-
-    Args:
-        source: a file's name, its bytes, or a file opened for reading bytes.
-
-    Raises:
-        PhotoError: says in one sentence why the file cannot be used.
+    `source` is a file's name, its bytes, or a file opened for reading bytes. The first frame of an
+    animation; transparency on white; 16 bits and floats scaled to 8. PhotoError says in one
+    sentence why the file cannot be used.
     """
     file, name = _file(source)
     try:

@@ -97,10 +97,8 @@ def record(
         keep: applied to each output at once, so that only its result stays in memory, for
             example `lambda maps: maps.amax((2, 3))`. Must leave dimension 0, the pictures.
 
-    Returns:
-        {name as asked: Tensor [all pictures, ...] on the CPU}. Hooks are removed whatever happens.
-
-    Functions cannot be recorded: DenseNet's last ReLU is `record(...)["features"].relu()`. Raises
+    Returns {name as asked: Tensor [all pictures, ...] on the CPU}. Hooks are removed whatever
+    happens. Functions cannot be recorded: DenseNet's last ReLU is `record(...)["features"].relu()`.
     UnknownLayer; ValueError without pictures or names, and for a batch of another shape.
     """
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
@@ -187,9 +185,8 @@ class LayerTable(list[LayerRow]):
             ]
             for row in self
         ]
-        parameters = sum(row.parameters for row in self)
-        multiply_adds = sum(row.multiply_adds for row in self)
-        total = ["in all", "", "", "", "", f"{parameters:,}", f"{multiply_adds:,}", ""]
+        sums = sum(row.parameters for row in self), sum(row.multiply_adds for row in self)
+        total = ["in all", "", "", "", "", *(f"{number:,}" for number in sums), ""]
         return [head.split("|"), *lines, total]
 
     def __repr__(self) -> str:

@@ -5,15 +5,16 @@ package; `load("alexnet")`, `load("resnet18")` and so on give torchvision's netw
 published ImageNet weights.
 """
 
+import contextlib
 import csv
 import difflib
 import functools
-import json
+import itertools
 import threading
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,35 +38,27 @@ class ModelError(ValueError):
     """A network, epoch or variant that does not exist or cannot be had now."""
 
 
+@dataclass(eq=False, repr=False)
 class Network:
     """A trained network with everything a lecture needs to use it; `network(batch)` asks it.
 
-    Attributes:
-        module: the `nn.Module`, in evaluation mode; without a wrapper such as `nn.DataParallel`
-            or that of `torch.compile`, so that its layers have their own names.
-        name: what the network is called.
-        classes: label of each output, in order.
-        input_size: side of the square input, in pixels.
-        preprocess: PIL image -> Tensor [3, H, W], as the network was trained to see it.
+    `wrap`, another name for this class, makes any classifier usable in the lectures. Its module
+    takes Tensor [B, channels, input_size, input_size] and gives logits [B, len(classes)], alone or
+    in a tuple, a dictionary or a structure; see `__call__`.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        preprocess: Callable[[Image.Image], Tensor],
-        classes: Iterable[str],
-        name: str = "network",
-        input_size: int = 224,
-        mean: Iterable[float] = (0.0, 0.0, 0.0),
-        std: Iterable[float] = (1.0, 1.0, 1.0),
-    ):
-        self.module = _unwrapped(module).eval()
-        self.preprocess = preprocess
-        self.classes = list(classes)
-        self.name = name
-        self.input_size = input_size
-        self.mean = torch.tensor(list(mean)).reshape(-1, 1, 1)
-        self.std = torch.tensor(list(std)).reshape(-1, 1, 1)
+    module: nn.Module  # in evaluation mode, without wrappers such as `nn.DataParallel`
+    preprocess: Callable[[Image.Image], Tensor]  # PIL image -> Tensor [channels, H, W]
+    classes: Iterable[str]  # label of each output, in order
+    name: str = "my network"
+    input_size: int = 224  # side of the square input, in pixels
+    mean: Iterable[float] = (0.0, 0.0, 0.0)  # of each channel, what `preprocess` subtracts
+    std: Iterable[float] = (1.0, 1.0, 1.0)  # and divides by, to show pictures
+
+    def __post_init__(self):
+        self.module = _unwrapped(self.module).eval()
+        self.classes = list(self.classes)
+        self.mean, self.std = (torch.tensor([*v]).reshape(-1, 1, 1) for v in (self.mean, self.std))
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}, {len(self.classes)} classes, {self.input_size} px)"
@@ -74,25 +67,21 @@ class Network:
         """The logits of a batch: Tensor [B, channels, H, W] -> Tensor [B, classes] on the CPU.
 
         In evaluation mode, without gradients, on the device and in the precision of the weights;
-        training flags are put back whatever happens. Half precision comes back as single. Of
-        several outputs those called `logits`, or the first tensor, are taken; ModelError if
-        there is none, ValueError for a batch of another shape.
+        half precision comes back as single. Of several outputs those called `logits`, or the first
+        tensor, are taken; ModelError if there is none, ValueError for a batch of another shape.
         """
         if not isinstance(batch, Tensor) or batch.ndim != 4:
             found = list(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
             raise ValueError(f"a batch is a Tensor [B, channels, H, W]; this is {found}")
         weights = (w for w in self.module.parameters() if w.is_floating_point())
-        like = next(weights, None)
-        if like is not None:
-            batch = batch.to(like.device, like.dtype)
         with evaluating(self.module):
-            return on_cpu(_logits(self.module(batch), self.name))
+            output = self.module(batch.to(next(weights, batch)))
+        return on_cpu(_logits(output, self.name))
 
     @functools.cached_property
     def channels(self) -> int:
         """Of the pictures it takes: 3 for colour, 1 for grey."""
-        blank = Image.new("RGB", (self.input_size, self.input_size))
-        return len(self.preprocess(blank))
+        return len(self.preprocess(Image.new("RGB", (self.input_size, self.input_size))))
 
     def to_image(self, tensor: Tensor) -> np.ndarray:
         """Undo the normalisation: Tensor [3 or 1, H, W] -> float array [H, W, 3] in 0..1."""
@@ -101,14 +90,9 @@ class Network:
 
     def batches(self, pictures: Iterable, size: int = 50) -> Iterator[Tensor]:
         """Preprocess pictures (Picture or PIL images) into Tensors [up to `size`, 3, H, W]."""
-        waiting = []
-        for picture in pictures:
-            waiting.append(self.preprocess(getattr(picture, "image", picture)))
-            if len(waiting) == size:
-                yield torch.stack(waiting)
-                waiting = []
-        if waiting:
-            yield torch.stack(waiting)
+        tensors = (self.preprocess(getattr(picture, "image", picture)) for picture in pictures)
+        while batch := list(itertools.islice(tensors, size)):
+            yield torch.stack(batch)
 
     def predict(self, image: Image.Image, k: int = 5) -> list[tuple[str, float]]:
         """The k most probable classes of one picture, as (label, probability), best first."""
@@ -119,15 +103,11 @@ class Network:
         return [(self.classes[i], p) for i, p in zip(index.tolist(), probability.tolist())]
 
     def fingerprint(self) -> str | None:
-        """Hash of all that decides what it says: tells two networks apart in a cache.
-
-        None if the preprocessing or the module holds something that cannot be looked into; then
-        nothing is remembered of this network.
-        """
+        """Hash of all that decides what it says, or None if some of it cannot be looked into."""
         return fingerprints.of(self.module, self.preprocess, self.classes, self.input_size)
 
 
-@contextmanager
+@contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every part has its training flag back."""
     flags = [(part, part.training) for part in module.modules()]
@@ -148,14 +128,12 @@ def on_cpu(values: Tensor) -> Tensor:
 
 
 def _logits(output: object, name: str) -> Tensor:
-    """The logits among what a module gives."""
-    found = [output]
+    """The logits among what a module gives: what is called so, or else the first tensor."""
     if isinstance(output, Mapping):
         found = [output.get("logits"), *output.values()]
-    elif isinstance(output, tuple | list):
-        found = [getattr(output, "logits", None), *output]
-    elif hasattr(output, "logits"):
-        found = [output.logits]
+    else:
+        parts = output if isinstance(output, tuple | list) else [output]
+        found = [getattr(output, "logits", None), *parts]
     for value in found:
         if isinstance(value, Tensor):
             return value
@@ -166,34 +144,14 @@ def _logits(output: object, name: str) -> Tensor:
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
-    """The network inside wrappers that only carry it out differently."""
-    while True:
-        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            module = module.module
-        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):  # torch.compile
-            module = module._orig_mod
-        else:
-            return module
+    """The network inside wrappers that only carry it out differently, and rename its layers."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return _unwrapped(module.module)
+    inside = getattr(module, "_orig_mod", None)  # of `torch.compile`
+    return module if inside is None else _unwrapped(inside)
 
 
-def wrap(
-    module: nn.Module,
-    preprocess: Callable[[Image.Image], Tensor],
-    classes: Iterable[str],
-    name: str = "my network",
-    input_size: int = 224,
-    mean: Iterable[float] = (0.0, 0.0, 0.0),
-    std: Iterable[float] = (1.0, 1.0, 1.0),
-) -> Network:
-    """Make any classifier usable in the lectures.
-
-    Args:
-        module: takes Tensor [B, channels, input_size, input_size], gives logits
-            [B, len(classes)], alone or in a tuple or dictionary; see `Network.__call__`.
-        preprocess: PIL image -> Tensor [channels, input_size, input_size].
-        mean, std: of each channel, what `preprocess` subtracts and divides by, to show pictures.
-    """
-    return Network(module, preprocess, classes, name, input_size, mean, std)
+wrap = Network
 
 
 # --- the course's own network -------------------------------------------------------------------
@@ -232,14 +190,9 @@ def mini_alexnet(classes: int = 14) -> nn.Sequential:
 def _shrink(image: Image.Image) -> Tensor:
     """PIL image -> Tensor [3, 160, 160]: the middle square, scaled and normalised."""
     image = image.convert("RGB")
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    image = image.resize(
-        (INPUT_SIZE, INPUT_SIZE),
-        Image.Resampling.BICUBIC,
-        box=(left, top, left + side, top + side),
-        reducing_gap=3.0,
-    )
+    left, top = (side / 2 - min(image.size) / 2 for side in image.size)
+    box = left, top, image.width - left, image.height - top
+    image = image.resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     return (pixels / 255 - MEAN) / STD
 
@@ -282,8 +235,7 @@ def load(
         epoch: a snapshot along mini_alexnet's training; None is the end of the training.
         variant: a differently trained mini_alexnet, one of `variants()`.
 
-    Raises:
-        ModelError: says what exists, or why the weights cannot be had and what works without.
+    ModelError says what exists, or why the weights cannot be had and what works without.
     """
     if name != "mini_alexnet":
         if epoch is not None or variant is not None:
@@ -295,21 +247,20 @@ def load(
     if epoch not in snapshots:
         kept = ", ".join(map(str, snapshots))
         raise ModelError(f"no snapshot of epoch {epoch}; there are epochs {kept}")
-    title = variant or name
-    title = title if epoch == max(snapshots) else f"{title}, epoch {epoch}"
-    content = store.read(snapshots[epoch])
-    state = {key: value.float() for key, value in safetensors.torch.load(content).items()}
+    title = (variant or name) + ("" if epoch == max(snapshots) else f", epoch {epoch}")
+    stored = safetensors.torch.load(store.read(snapshots[epoch]))
+    state = {name: values.float() for name, values in stored.items()}
     whole = "fc8.weight" in state
-    module = mini_alexnet(len(CLASSES)) if whole else _first_layer(state, content)
+    module = mini_alexnet(len(CLASSES)) if whole else _first_layer(state, snapshots[epoch])
     module.load_state_dict(state)
     classes = CLASSES if whole else ()
     return Network(module, _shrink, classes, title, INPUT_SIZE, (MEAN,) * 3, (STD,) * 3)
 
 
-def _first_layer(state: dict[str, Tensor], content: bytes) -> nn.Sequential:
+def _first_layer(state: dict[str, Tensor], path: Path) -> nn.Sequential:
     """An empty conv1 for a network of which only that is stored; its stride is in the header."""
-    length = int.from_bytes(content[:8], "little")
-    facts = json.loads(content[8 : 8 + length])["__metadata__"]
+    with safetensors.safe_open(path, "pt") as file:
+        facts = file.metadata()
     filters, channels, kernel, _ = state["conv1.weight"].shape
     conv1 = nn.Conv2d(channels, filters, kernel, int(facts["stride"]), int(facts["padding"]))
     return nn.Sequential(OrderedDict(conv1=conv1))
@@ -361,14 +312,11 @@ def _load_imagenet(name: str) -> Network:
 def _reachable(url: str) -> bool:
     """Whether the server answers within `PATIENCE`, name look-up and proxies included."""
     answers = []
+    request = urllib.request.Request(url, method="HEAD")
 
     def ask() -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=PATIENCE):
-                answers.append(True)
-        except OSError:
-            pass
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=PATIENCE):
+            answers.append(True)
 
     # a name look-up has no time limit of its own, so it is left behind in a thread
     thread = threading.Thread(target=ask, daemon=True)

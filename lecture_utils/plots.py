@@ -133,9 +133,8 @@ def feature_maps(maps, shared: bool = True, most: int = 512) -> np.ndarray:
 def profile(axes: plt.Axes, layers: Sequence[str], values: Sequence, **line) -> None:
     """A measure over the layers: the mean of each layer's values, and a band for their middle 80 %.
 
-    Args:
-        values: one array per layer, one number per picture; layers without any are left out.
-        line: as `Axes.plot` takes it: color, label, linestyle and so on.
+    `values` is one array per layer, one number per picture; layers without any are left out.
+    `line` is as `Axes.plot` takes it: color, label, linestyle and so on.
     """
     shown = [np.asarray(v)[np.isfinite(v)] for v in values]
     places = [place for place, v in enumerate(shown) if len(v)]

@@ -35,9 +35,8 @@ class Pixels:
 def control(name: str, values: Any, title: str | None = None) -> ipywidgets.DOMWidget:
     """The widget for one argument: its type follows from the values it can take.
 
-    Args:
-        values: range -> slider over whole numbers; list or tuple -> slider over its entries;
-            dict -> menu of text: value; bool -> box to tick; a widget -> itself.
+    A range gives a slider over whole numbers, a list or tuple a slider over its entries, a
+    dictionary a menu of text: value, a bool a box to tick; a widget is taken as it is.
     """
     title = title or name.replace("_", " ")
     common = {"description": title, "style": STYLE, "layout": LAYOUT}
@@ -170,9 +169,6 @@ def explore(draw: Callable, titles: Mapping[str, str] | None = None, **controls:
             arguments, `functools.partial`): a notebook's later cells cannot change it then.
         titles: what stands beside each control, with its unit; the argument's name by default.
         controls: one per argument of `draw`; see `control`.
-
-    Example:
-        explore(lambda size: np.zeros((size, size)), size=range(10, 100))
     """
     titles = titles or {}
     widgets = {name: control(name, values, titles.get(name)) for name, values in controls.items()}

@@ -1,9 +1,4 @@
-"""Files: the course's own data, checked as it is read, and results that are remembered.
-
-`kept` computes a result once. What is stored with the course (`data/kept/`) and what this computer
-computed before (a folder in the home directory) are looked up in the same way, by a key that names
-everything the result depends on.
-"""
+"""Files: the course's own data, checked as it is read, and results that are remembered."""
 
 import contextlib
 import dataclasses
@@ -12,7 +7,6 @@ import importlib
 import io
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -22,9 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-SHIPPED = (
-    DATA / "kept"
-)  # results stored with the course; `python -m data.recipe.results` makes them
+# results stored with the course; `python -m data.recipe.results` makes them
+SHIPPED = DATA / "kept"
 LIMIT = 2_000_000_000  # bytes that the folder of results may hold; what was unused longest goes
 
 Result = TypeVar("Result")
@@ -32,9 +25,6 @@ Result = TypeVar("Result")
 
 class DataError(OSError):
     """A file of the course is missing or is not the file that was published."""
-
-
-# --- the course's own files ---------------------------------------------------------------------
 
 
 @cache
@@ -45,11 +35,7 @@ def published() -> dict[str, str]:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of one file of the course.
-
-    Raises:
-        DataError: names the file if it is missing, truncated or altered.
-    """
+    """The bytes of one file of the course; DataError if it is missing, truncated or altered."""
     name = path.relative_to(DATA).as_posix()
     repair = f"`git checkout -- data/{name}` brings it back."
     try:
@@ -76,7 +62,7 @@ def damaged() -> list[str]:
 
 
 def kept(key: tuple, make: Callable[[], Result]) -> Result:
-    """What `make` gives, computed once and then read from disk.
+    """What `make` gives, computed once, then read from the course's results or this computer's.
 
     Args:
         key: everything the result depends on, as plain values (texts, numbers, tuples of them):
@@ -91,18 +77,16 @@ def kept(key: tuple, make: Callable[[], Result]) -> Result:
     if not _is_complete(key):
         return make()
     name = file_name(key)
-    for file in (SHIPPED / name, _cached(name)):
-        if file is None or not file.exists():
-            continue
-        try:
-            found = _unpacked(read(file) if file.parent == SHIPPED else file.read_bytes())
-        except Exception:  # numpy raises many kinds of errors on damaged files: "not kept"
-            continue
+    # of a damaged file numpy says so in many ways: whatever it raises means "not kept"
+    with contextlib.suppress(Exception):
+        return _unpacked(read(SHIPPED / name))
+    with contextlib.suppress(Exception):
+        found = _unpacked((folder() / name).read_bytes())
         with contextlib.suppress(OSError):  # a disk that cannot be written
-            os.utime(file)  # used now: the last to be thrown away
+            os.utime(folder() / name)  # used now: the last to be thrown away
         return found
     made = make()
-    _write(_cached(name), _packed(made))
+    _write(name, _packed(made))
     return made
 
 
@@ -120,19 +104,9 @@ def _is_complete(key: object) -> bool:
 
 
 def folder() -> Path:
-    """Where results are kept: `LECTURE_UTILS_CACHE`, or a folder in the home directory.
-
-    Raises RuntimeError where there is neither.
-    """
+    """Where results are kept: `LECTURE_UTILS_CACHE`, or at home; RuntimeError without either."""
     named = os.environ.get("LECTURE_UTILS_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "lecture_utils"
-
-
-def _cached(name: str) -> Path | None:
-    try:
-        return folder() / name
-    except RuntimeError:  # there is no home directory
-        return None
 
 
 def _results() -> list[Path]:
@@ -146,36 +120,26 @@ def clear() -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(path: Path | None, content: bytes) -> None:
+def _write(name: str, content: bytes) -> None:
     """Write a whole file or none, and make room; a folder that cannot be written is no error."""
-    if path is None:
-        return
-    part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")  # opened as any file: by umask
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
+        folder().mkdir(parents=True, exist_ok=True)
+        part = folder() / f"{name}.{uuid.uuid4().hex}.part"  # opened as any file: by umask
         try:
             part.write_bytes(content)
-            os.replace(part, path)
+            part.replace(folder() / name)
         finally:
             part.unlink(missing_ok=True)
-        _trim(path)
-    except OSError:
-        pass
+        _trim(folder() / name)
 
 
 def _trim(newest: Path) -> None:
     """Remove what was unused longest until the folder holds no more than `LIMIT` bytes."""
-    facts = {path: path.stat() for path in _results()}
-    for path, fact in facts.items():
-        if path.suffix == ".part" and fact.st_mtime < time.time() - 3600:  # of a killed process
+    total = 0
+    for path in sorted(_results(), key=os.path.getmtime, reverse=True):
+        total += path.stat().st_size
+        if total > LIMIT and path != newest:
             path.unlink(missing_ok=True)
-    total = sum(fact.st_size for fact in facts.values())
-    for path in sorted(facts, key=lambda path: facts[path].st_mtime):
-        if total <= LIMIT:
-            break
-        if path.suffix == ".npz" and path != newest:
-            path.unlink(missing_ok=True)
-            total -= facts[path].st_size
 
 
 # --- results as files: arrays, and a plan of how they belong together ---------------------------
@@ -206,17 +170,17 @@ def _plan(value: Any, arrays: list[np.ndarray]) -> Any:
         return value
     if isinstance(value, list):
         return [_plan(part, arrays) for part in value]
-    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-        parts = {name: _plan(part, arrays) for name, part in value.items()}
-        return {"kind": "dict", "parts": parts}
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return {"kind": "tuple", "parts": [_plan(part, arrays) for part in value]}
-    if type(value).__module__.startswith("lecture_utils."):
+        return {"kind": "tuple", "parts": _plan(list(value), arrays)}
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        kind, parts = "dict", value
+    elif type(value).__module__.startswith("lecture_utils."):
+        kind = f"{type(value).__module__}:{type(value).__qualname__}"
         names = getattr(value, "_fields", None) or [f.name for f in dataclasses.fields(value)]
-        parts = {name: _plan(getattr(value, name), arrays) for name in names}
-        kind = type(value)
-        return {"kind": f"{kind.__module__}:{kind.__qualname__}", "parts": parts}
-    raise TypeError(f"a {type(value).__name__} cannot be kept")
+        parts = {name: getattr(value, name) for name in names}
+    else:
+        raise TypeError(f"a {type(value).__name__} cannot be kept")
+    return {"kind": kind, "parts": {name: _plan(part, arrays) for name, part in parts.items()}}
 
 
 def _built(plan: Any, arrays: Iterator[np.ndarray]) -> Any:
@@ -229,7 +193,7 @@ def _built(plan: Any, arrays: Iterator[np.ndarray]) -> Any:
     if kind == "array":
         return next(arrays)
     if kind == "tuple":
-        return tuple(_built(part, arrays) for part in parts)
+        return tuple(_built(parts, arrays))
     built = {name: _built(part, arrays) for name, part in parts.items()}
     if kind == "dict":
         return built

@@ -41,12 +41,9 @@ def scan(
             same for layers of one width, multiplied with the rectified responses (Szegedy et al.
             2014, section 3). They stand behind the units in every array.
 
-    Returns:
-        {name as asked: LayerScan}. Interrupted from the keyboard, what was read so far. Whole
-        scans of a sequence of pictures are remembered; those of a generator are not.
-
-    Raises:
-        UnknownLayer; ValueError if there are no pictures or a layer gives something else.
+    Returns {name as asked: LayerScan}. Interrupted from the keyboard, what was read so far. Whole
+    scans of a sequence of pictures are remembered; those of a generator are not. UnknownLayer;
+    ValueError if there are no pictures or a layer gives something else.
     """
     names = [layer] if isinstance(layer, str) else list(layer)
     if k < 1:
@@ -57,18 +54,16 @@ def scan(
     scans: dict[str, LayerScan] = {}
 
     def read() -> dict[str, LayerScan]:
-        shown, again = itertools.tee(tqdm(pictures, unit="picture", leave=False))
-        labels = (getattr(picture, "label", "") for picture in again)
-        done, size = 0, max(1, PIXELS // network.input_size**2)
-        for batch in network.batches(shown, size):
-            summaries = layers.record(network, batch, names, keep)
-            seen = list(itertools.islice(labels, len(batch)))
+        waiting, done = iter(tqdm(pictures, unit="picture", leave=False)), 0
+        while some := list(itertools.islice(waiting, max(1, PIXELS // network.input_size**2))):
+            labels = [getattr(picture, "label", "") for picture in some]
+            summaries = layers.record(network, network.batches(some, len(some)), names, keep)
             grown = {}
             for name, summary in summaries.items():
-                new = of_batch(summary.numpy(), seen, done, directions)
+                new = of_batch(summary.numpy(), labels, done, directions)
                 grown[name] = merged([scans[name], new] if name in scans else [new], k)
             scans.update(grown)  # all at once: an interruption never leaves half a batch behind
-            done += len(batch)
+            done += len(some)
         if not scans:
             raise ValueError("there is nothing to scan: no pictures, or no layer named")
         return scans
@@ -199,13 +194,11 @@ def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking)
 def along(responses: np.ndarray, direction: np.ndarray, k: int = 9) -> Ranking:
     """The k pictures that go furthest along one direction of a layer's space, arrays [1, k].
 
-    Args:
-        responses: [N, C] or [N, C, H, W], one layer's answers to all pictures.
-        direction: [C]; a unit of the layer is a direction with a single 1.
+    `responses` [N, C] or [N, C, H, W] are the layer's answers to all pictures; in `direction` [C]
+    a single 1 is a unit of the layer.
     """
     maps = np.tensordot(responses.astype(np.float32), direction.astype(np.float32), (1, 0))
     summary = _summary(torch.from_numpy(maps)[:, None], directions=0)
     peaks, rows, columns, _ = summary[:, :, 0].numpy().T
-    order = np.argsort(-peaks, kind="stable")[:k]
-    places = (part[order].astype(int) for part in (rows, columns))
-    return Ranking(*(part[None] for part in (order, peaks[order], *places)))
+    order = np.argsort(-peaks, kind="stable")[None, :k]
+    return Ranking(order, peaks[order], rows[order].astype(int), columns[order].astype(int))

@@ -170,7 +170,7 @@ def test_the_main_colour_is_that_of_the_object():
 
 
 def test_the_index_tells_of_every_picture_and_of_no_other():
-    with INDEX.open(newline="") as file:
+    with INDEX.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == facts.FIELDS
     listed = {(row["class"], int(row["index"])) for row in rows}

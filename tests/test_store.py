@@ -141,7 +141,7 @@ def test_files_are_as_readable_as_the_user_wishes(folder, mask, mode) -> None:
 
 def test_what_was_unused_longest_makes_room(folder, monkeypatch) -> None:
     monkeypatch.setattr(store, "LIMIT", 4_500)
-    (folder / "mine.txt").write_text("not a result")
+    (folder / "mine.txt").write_text("not a result", encoding="utf-8")
     make = Counted(np.zeros(100))  # 800 bytes and some 600 around them
     for number in range(3):
         store.kept(("a", number), make)

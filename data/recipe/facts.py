@@ -112,7 +112,7 @@ def _rows_so_far(path: Path) -> list[dict]:
     """The complete rows of an interrupted run."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file, FIELDS) if row["share"]]
 
 
@@ -134,7 +134,7 @@ def main() -> None:
     ]
     if not every_one:
         parser.exit(1, f"there are no pictures in {options.gallery}\n")
-    with part.open("w", newline="") as file:
+    with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writerows(rows)
         for name, index in tqdm([job for job in every_one if job not in done], unit="picture"):
@@ -142,7 +142,7 @@ def main() -> None:
             writer.writerow(rows[-1])
             file.flush()
     rows.sort(key=lambda row: (row["class"], int(row["index"])))
-    with part.open("w", newline="") as file:
+    with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

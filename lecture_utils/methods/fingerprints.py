@@ -27,8 +27,7 @@ INSTALLED = set(map(Path, FOLDERS))
 def of(*things: object) -> str | None:
     """Hash of the content of things, 32 characters, equal in every process.
 
-    None if one of them holds something that cannot be looked into: whatever is computed with it
-    is not to be remembered.
+    None if one of them holds something that cannot be looked into, such as a lock.
     """
     file = io.BytesIO()
     try:

@@ -1,8 +1,6 @@
 """One forward pass, step by step: the shape of each result, and the pixels it depends on.
 
-The machinery behind `layers.table` and `layers.receptive_field`. Along each side of the picture
-the receptive fields of a layer are an `Axis`: the plain numbers size, stride and start, and for
-every unit the pixels that it really sees, which at the borders are fewer.
+The machinery behind `layers.table` and `layers.receptive_field`.
 """
 
 import copy
@@ -59,7 +57,7 @@ class ReceptiveField:
 
 @dataclass
 class Axis:
-    """Receptive fields along one side of a feature map."""
+    """Receptive fields along one side of a feature map; those at the borders are cut."""
 
     size: int
     stride: int
@@ -103,15 +101,10 @@ class Axis:
 
 
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 NORMALISATIONS = "BatchNorm2d SyncBatchNorm InstanceNorm2d GroupNorm LayerNorm RMSNorm".split()
 # Pooling as a function: its numbers are read by way of the module.
-POOLING = dict(
-    max_pool2d=nn.MaxPool2d,
-    avg_pool2d=nn.AvgPool2d,
-    adaptive_avg_pool2d=nn.AdaptiveAvgPool2d,
-    adaptive_max_pool2d=nn.AdaptiveMaxPool2d,
-)
+POOLING = {"max_pool2d": nn.MaxPool2d, "adaptive_max_pool2d": nn.AdaptiveMaxPool2d}
+POOLING |= {"avg_pool2d": nn.AvgPool2d, "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d}
 # What leaves every position where it is: modules of torch.nn (fx looks into all others), functions
 POINTWISE = frozenset(
     "ReLU ReLU6 LeakyReLU PReLU ELU GELU SiLU Hardswish Sigmoid Hardsigmoid Tanh Softplus "
@@ -141,7 +134,7 @@ def follow(
     if isinstance(operation, WINDOWS) and getattr(operation, "padding_mode", "zeros") == "zeros":
         parts = zip(*(pair(part) for part in window(operation)))
         return tuple(axis.windows(n, *part) for axis, n, part in zip(merged, counts, parts))
-    if isinstance(operation, ADAPTIVE):
+    if isinstance(operation, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         return tuple(axis.adaptive(n) for axis, n in zip(merged, counts))
     if counts != tuple(len(axis.first) for axis in merged):
         return None

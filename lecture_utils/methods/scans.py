@@ -66,47 +66,31 @@ def of_batch(summary: np.ndarray, labels: list[str], first: int, directions: int
     limits = np.ldexp(1.0, np.frexp(np.maximum(np.abs(peaks).max(1), TINY))[1])
     classes, members = np.unique(labels, return_inverse=True)
     belongs = np.eye(len(classes))[:, members]
-    return LayerScan(
-        units=len(peaks) - directions,
-        total=len(labels),
-        strongest=by_peak,
-        weakest=by_peak,
-        fullest=Ranking(numbers, means, *places),
-        sample=by_peak,
-        counts=_histogram(peaks, np.ones_like(peaks), limits),
-        limits=limits,
-        classes=classes,
-        class_counts=belongs.sum(1),
-        class_sums=belongs @ peaks.clip(min=0).T,
-    )
+    units, total = len(peaks) - directions, len(labels)
+    rankings = by_peak, by_peak, Ranking(numbers, means, *places), by_peak
+    counts = _histogram(peaks, np.ones_like(peaks), limits)
+    class_counts, class_sums = belongs.sum(1), belongs @ peaks.clip(min=0).T
+    return LayerScan(units, total, *rankings, counts, limits, classes, class_counts, class_sums)
 
 
 def merged(scans: Sequence[LayerScan], k: int) -> LayerScan:
     """Scans of pictures that follow each other as one, k pictures in each ranking."""
-    rankings = {"sample": _sampled([scan.sample for scan in scans])}
+    units, total = scans[0].units, sum(scan.total for scan in scans)
+    rankings = []
     for name, sign in (("strongest", -1), ("weakest", 1), ("fullest", -1)):
         parts = [getattr(scan, name) for scan in scans]
-        rankings[name] = _ranked(parts, sign * np.hstack([part.values for part in parts]), k)
-    limits = np.max([scan.limits for scan in scans], axis=0)
-    classes = np.unique(np.hstack([scan.classes for scan in scans]))
-    class_counts, class_sums = np.zeros(len(classes)), np.zeros((len(classes), len(limits)))
-    for scan in scans:
-        here = np.searchsorted(classes, scan.classes)
-        class_counts[here] += scan.class_counts
-        class_sums[here] += scan.class_sums
+        rankings.append(_ranked(parts, sign * np.hstack([part.values for part in parts]), k))
+    rankings.append(_sampled([scan.sample for scan in scans]))
     # limits are powers of two: old bins fall into new ones as a whole, each by its upper bound
+    limits = np.max([scan.limits for scan in scans], axis=0)
     edges = np.linspace(-1, 1, BINS + 1)[1:]
-    widened = [_histogram(edges * s.limits[:, None], s.counts, limits) for s in scans]
-    return LayerScan(
-        units=scans[0].units,
-        total=sum(scan.total for scan in scans),
-        **rankings,
-        counts=np.sum(widened, axis=0),
-        limits=limits,
-        classes=classes,
-        class_counts=class_counts,
-        class_sums=class_sums,
-    )
+    counts = sum(_histogram(edges * s.limits[:, None], s.counts, limits) for s in scans)
+    names = np.hstack([scan.classes for scan in scans])
+    classes, members = np.unique(names, return_inverse=True)
+    belongs = np.eye(len(classes))[:, members]
+    class_counts = belongs @ np.hstack([scan.class_counts for scan in scans])
+    class_sums = belongs @ np.vstack([scan.class_sums for scan in scans])
+    return LayerScan(units, total, *rankings, counts, limits, classes, class_counts, class_sums)
 
 
 def _ranked(rankings: list[Ranking], key: np.ndarray, k: int) -> Ranking:
