@@ -14,7 +14,6 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -330,7 +329,7 @@ def training_log(variant: str | None = None) -> list[dict[str, float]]:
 # --- torchvision's networks, published ImageNet weights -----------------------------------------
 
 
-def _weights_of(name: str) -> tuple[Enum, Path]:
+def _weights_of(name: str) -> tuple[object, Path]:
     """The best published weights of a network, and where torch keeps the file."""
     known = available()["networks"]
     if name not in known:

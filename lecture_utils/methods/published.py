@@ -1,17 +1,14 @@
 """One layer of a published network without the rest: VGG16's file has 528 MB, its layer 7 kB.
 
-`torch.save` writes an index, a pickle that says where each tensor is, and the numbers. Web servers
-give parts of a file (RFC 9110, section 14): only the index and one layer are fetched. A pickle can
-call anything; the reader of this one knows what weights are made of, and refuses the rest.
+`torch.save` writes an index, a pickle that says where each tensor is, and the numbers; only the
+index and one layer are fetched. A pickle can call anything: the reader of this one knows what
+weights are made of, and refuses the rest.
 """
 
-import functools
-import http.client
 import io
 import pickle
 import sys
 import urllib.parse
-import urllib.request
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -25,13 +22,9 @@ import torchvision
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-BLOCK = 1 << 17  # bytes; fewer are not worth a request
-SILENCE = 10.0  # seconds without an answer after which a server is given up
+from lecture_utils.methods.remote import BLOCK, FetchError, RemoteFile
+
 MAGIC = 0x1950A86A20F9469CFC6C  # what the older of PyTorch's formats begins with
-
-
-class FetchError(Exception):
-    """A sentence on why a layer cannot be had."""
 
 
 class _WithoutNumbers(TorchFunctionMode):
@@ -70,7 +63,7 @@ def fetch(url: str, file: Path, path: str, layer: nn.Module) -> dict[str, np.nda
     host = urllib.parse.urlsplit(url).hostname
     try:
         if not file.exists():
-            remote = _RemoteFile(url)
+            remote = RemoteFile(url)
             if remote.gives_parts:
                 return _read(io.BufferedReader(remote, BLOCK), path, layer)
             size = f"{remote.size / 1e6:.0f} MB" if remote.size else "of unknown size"
@@ -86,56 +79,6 @@ def fetch(url: str, file: Path, path: str, layer: nn.Module) -> dict[str, np.nda
         advice = f"; if that stays so, delete {file}" if file.exists() else ""
         message = f"cannot get {path} of {file.name} from {host}: {reason}{advice}"
         raise FetchError(message) from error
-
-
-class _RemoteFile(io.RawIOBase):
-    """A file on a web server; only the blocks that are read are fetched, each once."""
-
-    def __init__(self, url: str):
-        self.url, self.position = url, 0
-        self.size, self.gives_parts = 0, True  # until the first answer tells
-        self.block = functools.cache(self._fetch)
-        self.block(0)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.position = max(0, offset + (0, self.position, self.size)[whence])
-        return self.position
-
-    def readinto(self, buffer) -> int:
-        """Up to the end of a block; `io.BufferedReader` goes on from there."""
-        if self.position >= self.size:
-            return 0
-        number, start = divmod(self.position, BLOCK)
-        piece = self.block(number)[start : start + len(buffer)]
-        buffer[: len(piece)] = piece
-        self.position += len(piece)
-        return len(piece)
-
-    def _fetch(self, number: int) -> bytes:
-        start = number * BLOCK
-        headers = {"Range": f"bytes={start}-{start + BLOCK - 1}"}
-        request = urllib.request.Request(self.url, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=SILENCE) as response:
-                given = response.headers["Content-Range"]
-                if number == 0 and not given:
-                    self.gives_parts = False
-                    self.size = int(response.headers["Content-Length"] or 0)
-                    return b""
-                content = response.read(BLOCK)
-        except (OSError, http.client.HTTPException) as error:  # zipfile would misread an OSError
-            raise FetchError(f"the connection was lost ({error}); try again") from error
-        self.size = self.size or int(given.rpartition("/")[2])
-        stop = min(start + BLOCK, self.size)
-        if given != f"bytes {start}-{stop - 1}/{self.size}" or len(content) != stop - start:
-            raise FetchError(f"the server gave {len(content)} of {stop - start} bytes; try again")
-        return content
 
 
 class _Place:
