@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lecture_utils import store
 from lecture_utils.images import CLASSES
-from lecture_utils.methods import fingerprints
+from lecture_utils.methods import fingerprints, published
 
 WEIGHTS = store.DATA / "weights"
 MEAN, STD = 0.5, 0.25  # mini_alexnet is fed (pixel - MEAN) / STD in all channels: mid-grey is 0
@@ -280,7 +280,8 @@ def training_log(variant: str | None = None) -> list[dict[str, float]]:
 # --- torchvision's networks, published ImageNet weights -----------------------------------------
 
 
-def _load_imagenet(name: str) -> Network:
+def _weights_of(name: str) -> tuple[object, Path]:
+    """The best published weights of a network, and where torch keeps the file."""
     known = available()["networks"]
     if name not in known:
         close = difflib.get_close_matches(name, known, 5, 0.4) or known[:5]
@@ -288,7 +289,11 @@ def _load_imagenet(name: str) -> Network:
             f"no network {name!r}; close to it: {', '.join(close)}. `models.available()` lists all."
         )
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    return weights, Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+
+
+def _load_imagenet(name: str) -> Network:
+    weights, file = _weights_of(name)
     there = file.exists()
     if not there and not _reachable(weights.url):
         raise ModelError(
@@ -323,3 +328,36 @@ def _reachable(url: str) -> bool:
     thread.start()
     thread.join(PATIENCE)
     return bool(answers)
+
+
+def first_layer(name: str) -> Network:
+    """The layer of a published network that sees the picture, without downloading the others.
+
+    Takes what `load` takes. The Network has `conv1` alone and no classes; its `preprocess` gives
+    what this layer meets, which is not what the whole GoogLeNet or Inception is given. Fetched
+    once, a few hundred kB, and remembered. ModelError says why it cannot be had.
+    """
+    if name == "mini_alexnet":
+        conv1 = load().module[:1]
+        return Network(conv1, _shrink, (), name, INPUT_SIZE, (MEAN,) * 3, (STD,) * 3)
+    weights, file = _weights_of(name)
+
+    def fetch() -> dict[str, np.ndarray]:
+        if not file.exists() and not _reachable(weights.url):
+            raise ModelError(
+                f"the first layer of {name} is not on this computer and there is no connection to "
+                "fetch it. Connect once and run this again."
+            )
+        return published.fetch(weights.url, file, path, conv1)
+
+    try:
+        path, conv1, renormalised = published.first_convolution(name)
+        state = store.kept(("first layer", weights.url, path), fetch)
+    except published.FetchError as error:
+        raise ModelError(str(error)) from error
+    state = {key: torch.from_numpy(values) for key, values in state.items()}
+    conv1.load_state_dict(state, assign=True)
+    module = nn.Sequential(OrderedDict(conv1=conv1))
+    grey = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    preset = weights.transforms(**(grey if renormalised else {}))
+    return Network(module, preset, (), name, preset.crop_size[0], preset.mean, preset.std)
