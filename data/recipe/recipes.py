@@ -41,7 +41,7 @@ class Recipe:
     first_layer_only: bool = False  # store no more than conv1
 
 
-MAIN = Recipe(snapshots=(0, 1, 2, 5, 12, 24))
+MAIN = Recipe(snapshots=(0, 1, 2, 5, 24))
 WHOLE = replace(MAIN, snapshots=())
 FIRST = replace(WHOLE, first_layer_only=True)
 STILL = replace(FIRST, shift=0, light=0.0, colour=0.0, flips=False)  # the same in all epochs
@@ -79,14 +79,14 @@ def zfnet() -> nn.Sequential:
 def vgg() -> nn.Sequential:
     """A narrow VGG (Simonyan & Zisserman 2015): 3x3 filters, stride 1, pooling by halves."""
     plan: list[tuple[str, nn.Module]] = []
-    widths = (3, 64, 64, 128, 128, 256)
+    widths = (3, 32, 32, 64, 64, 128)
     for number, (inside, outside) in enumerate(zip(widths, widths[1:]), 1):
         plan += [
             (f"conv{number}", nn.Conv2d(inside, outside, 3, padding=1)),
             (f"relu{number}", nn.ReLU()),
             (f"pool{number}", nn.MaxPool2d(2)),
         ]
-    plan += [("flatten", nn.Flatten()), ("fc6", nn.Linear(256 * 5 * 5, len(CLASSES)))]
+    plan += [("flatten", nn.Flatten()), ("fc6", nn.Linear(128 * 5 * 5, len(CLASSES)))]
     return nn.Sequential(OrderedDict(plan))
 
 
