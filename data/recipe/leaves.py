@@ -1,7 +1,7 @@
 """Other data: dead leaves of flat shapes, `python -m data.recipe.leaves OUT`.
 
-Shapes of one colour each fall on one another until they cover the picture; the last one, in the
-middle, is the picture's class. Dead leaves have edges at all scales, as photographs have (Lee,
+Shapes of one colour each fall on one another and on a grey ground; the last one, in the middle,
+is the picture's class. Dead leaves have edges at all scales, as photographs have (Lee,
 Mumford & Huang 2001, International Journal of Computer Vision 41), and not a single object.
 """
 
@@ -14,14 +14,15 @@ from tqdm import tqdm
 
 from .render import jpeg
 
-SIZE, FINER = 160, 3  # pixels, and how many times finer the shapes are drawn
+SIZE, FINER = 160, 2  # pixels, and how many times finer the shapes are drawn
 CORNERS = {"triangle": 3, "square": 4, "hexagon": 6, "disc": 60}  # of regular polygons
 POINTS = {"cross": 4, "star": 5}  # of stars
 SHAPES = (*CORNERS, *POINTS)
-LEAVES, SMALLEST, LARGEST = 300, 3, 60  # their number, and radii in pixels
+LEAVES, SMALLEST, LARGEST = 1000, 3, 60  # their number, and radii in pixels
+TINT = 25  # standard deviation of the channels about a leaf's grey, of 255
 
 
-def outline(shape: str, radius: float, turn: float, centre: tuple[float, float]) -> list:
+def outline(shape: str, radius: float, turn: float, centre: np.ndarray) -> list:
     """The corners of a shape as points (x, y), in pixels; `turn` in radians."""
     count = CORNERS.get(shape) or 2 * POINTS[shape]
     angle = turn + 2 * np.pi * np.arange(count) / count
@@ -33,19 +34,19 @@ def outline(shape: str, radius: float, turn: float, centre: tuple[float, float])
 def picture(shape: str, index: int) -> Image.Image:
     """One picture of a class: a pure function of its shape and number."""
     random = np.random.default_rng([SHAPES.index(shape), index])
-    image = Image.new("RGB", (SIZE * FINER, SIZE * FINER))
-    draw = ImageDraw.Draw(image)
     # radii with density r^-3, by which a picture looks alike at every scale
-    share = random.random(LEAVES)
+    share = random.random(LEAVES + 1)
     radii = (SMALLEST**-2 * (1 - share) + LARGEST**-2 * share) ** -0.5
-    leaves = [
-        (str(random.choice(SHAPES)), radius, tuple(random.uniform(0, SIZE, 2))) for radius in radii
-    ]
-    leaves.sort(key=lambda leaf: -leaf[1])  # large ones below, or they hide all others
-    middle = tuple(SIZE / 2 + random.uniform(-20, 20, 2))
-    for name, radius, centre in [*leaves, (shape, random.uniform(25, 45), middle)]:
-        colour = tuple(random.integers(0, 256, 3).tolist())
-        draw.polygon(outline(name, radius, random.uniform(0, 2 * np.pi), centre), fill=colour)
+    centres = random.uniform(-LARGEST, SIZE + LARGEST, (LEAVES + 1, 2))
+    radii[-1], centres[-1] = random.uniform(25, 45), SIZE / 2 + random.uniform(-20, 20, 2)
+    names = [*random.choice(SHAPES, LEAVES), shape]
+    turns = random.uniform(0, 2 * np.pi, LEAVES + 1)
+    colours = random.uniform(0, 255, (LEAVES + 1, 1)) + random.normal(0, TINT, (LEAVES + 1, 3))
+    colours = colours.clip(0, 255).astype(int).tolist()
+    image = Image.new("RGB", (SIZE * FINER, SIZE * FINER), (128, 128, 128))
+    draw = ImageDraw.Draw(image)
+    for name, radius, turn, centre, colour in zip(names, radii, turns, centres, colours):
+        draw.polygon(outline(name, radius, turn, centre), fill=tuple(colour))
     return image.resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
