@@ -20,6 +20,7 @@ class Recipe:
     """
 
     plan: str = "mini_alexnet"  # one of PLANS
+    pictures: str = "miniatures"  # the folder of its pictures
     epochs: int = 24
     after: int = 5
     rate: float = 0.05  # learning rate, falls linearly to 0
@@ -61,7 +62,7 @@ RECIPES = {
     "zfnet": replace(FIRST, plan="zfnet"),
     "residual": replace(FIRST, plan="residual"),
     "vgg": replace(FIRST, plan="vgg"),
-    "other_data": FIRST,  # on the pictures of leaves.py
+    "other_data": replace(FIRST, pictures="leaves"),
 }
 
 

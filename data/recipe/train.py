@@ -1,15 +1,15 @@
 """Train the course's networks on the miniatures.
 
-From the repository's root: `python -m data.recipe.train IMAGES`, where IMAGES holds one folder
-of JPEGs per class (made by `python -m data.recipe.render`). Runs on a GPU if there is one. A run
-that was stopped goes on from its last complete epoch when it is started again.
+From the repository's root: `python -m data.recipe.train PICTURES`, where PICTURES holds the folders
+`miniatures` (made by `python -m data.recipe.render`) and `leaves` (`python -m data.recipe.leaves`),
+each with one folder of JPEGs per class. Runs on a GPU if there is one. A run that was stopped goes
+on from its last complete epoch when it is started again.
 """
 
 import argparse
 import csv
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -265,16 +265,13 @@ def restore(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", type=Path, help="folder with one folder of JPEGs per class")
-    parser.add_argument("--recipe", default="mini_alexnet", choices=list(RECIPES))
-    parser.add_argument("--out", type=Path, help="default: runs/RECIPE")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("pictures", type=Path, help="folder with miniatures/ and leaves/")
+    parser.add_argument("--recipe", default="mini_alexnet", choices=[*RECIPES, "all"])
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="default: runs")
     chosen = parser.parse_args()
-    recipe = RECIPES[chosen.recipe]
-    if chosen.epochs:
-        recipe = replace(recipe, epochs=chosen.epochs)
-    print(recipe, flush=True)
-    train(recipe, chosen.images, chosen.out or Path("runs") / chosen.recipe)
+    for name in RECIPES if chosen.recipe == "all" else [chosen.recipe]:
+        print(name, RECIPES[name], flush=True)
+        train(RECIPES[name], chosen.pictures / RECIPES[name].pictures, chosen.out / name)
 
 
 if __name__ == "__main__":
