@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, sliding, union
+from lecture_utils.exact.windows import Slide, Window, cut, look, sliding, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
@@ -33,6 +33,11 @@ LOCAL_FUNCTIONS = {
 LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
+
+# On Linux large blocks of memory go back to the system when they are freed, and getting new ones is
+# slow. That ends once a block of just under 32 MB was freed (`man mallopt`, M_MMAP_THRESHOLD); this
+# one is never written to, so it costs nothing.
+torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 class Prepared(fx.Interpreter):
@@ -190,7 +195,10 @@ class Incremental:
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
-            (window,) = windows
+            (window,), (source,) = windows, self.inputs[node]
+            if source in self.network.slides and isinstance(self.network.layer(node), nn.ReLU):
+                if self.last_user[source] is node:
+                    return Window(window.value.relu_(), window.corner)
             return Window(self._call(node, lambda _: window.value), window.corner)
         rectangles = [(window.corner, window.size) for window in windows]
         corner, size = union(rectangles, self.values[node].shape[2:])
@@ -220,24 +228,27 @@ class Incremental:
 
     def _spread(self, node: fx.Node, clean: Tensor, slide: Slide, window: Window) -> Window:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
-        new, corner, outputs = window.value, window.corner, self.values[node]
-        nearly = math.prod(window.size) > NEARLY * math.prod(clean.shape[2:])
-        if nearly:  # nothing needs to be cut out, now or of the outputs
-            corner = np.zeros_like(corner)
-            new, old = look(clean, window, corner, tuple(clean.shape[2:])), clean
+        if math.prod(window.size) > NEARLY * math.prod(clean.shape[2:]):
+            corner = np.zeros_like(window.corner)
+            window = Window(look(clean, window, corner, tuple(clean.shape[2:])), corner)
+            old, padding = clean, slide.padding  # no change comes from outside of the map
         else:
-            old = cut(clean, corner, window.size)
-        padding = tuple((slide.padding if nearly else slide.span).ravel().tolist())
+            old, padding = cut(clean, window.corner, window.size), slide.span
+        new, (down, right) = window.value, padding.ravel().tolist()
         count, maps, rows, columns = new.shape
         change = new.new_empty(rows, count, columns, maps)
         torch.sub(new.permute(2, 0, 3, 1), old.permute(2, 0, 3, 1), out=change)
-        added = slide.spread(change, padding)
-        self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, padding)
-        if nearly:
-            return Window(added.permute(1, 3, 0, 2).add_(outputs), corner)
-        first = corner + slide.padding - slide.span
-        corner, size = slide.reached(corner, window.size, outputs.shape[2:])
-        return Window(cut(outputs, corner, size) + cut_or_zero(added, corner - first, size), corner)
+        added = slide.spread(change, (down, right)).permute(1, 3, 0, 2)
+        self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, (down, right))
+        if old is clean:
+            return Window(added.add_(self.values[node]), window.corner)
+        # a change at the edge adds to outputs outside of the maps, too: in a frame around them
+        high, wide = slide.span.ravel().tolist()
+        framed = F.pad(self.values[node], (wide, wide, high, high))
+        first = window.corner + slide.padding
+        outputs = Window(cut(framed, first, tuple(added.shape[2:])).add_(added), first)
+        corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
+        return Window(look(framed, outputs, corner + slide.span, size), corner)
 
     def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
         """Sums of feature maps, [B, maps]."""
