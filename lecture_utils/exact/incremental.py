@@ -23,14 +23,13 @@ from lecture_utils.exact.windows import Slide, Window, cut, look, sliding, union
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh),
-    *(nn.Hardswish, nn.Hardsigmoid, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.BatchNorm2d, nn.Dropout, nn.Identity),
 )
 LOCAL_FUNCTIONS = {
     *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul),
-    *(torch.add, torch.sub, torch.mul, torch.relu, torch.sigmoid, torch.cat),
-    *(F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.dropout),
+    *(torch.add, torch.relu, torch.cat, F.relu, F.dropout),
 }
-LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
+LOCAL_METHODS = {"clone", "relu", "relu_", "add", "add_", "mul", "mul_"}
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
 
@@ -65,13 +64,10 @@ class Prepared(fx.Interpreter):
         return self.module.get_submodule(node.target) if node.op == "call_module" else None
 
     def _end_overwriting(self) -> None:
-        order = {node: number for number, node in enumerate(self.module.graph.nodes)}
-        overwriting = [node for node in order if self._in_place(node)]
+        overwriting = [node for node in self.module.graph.nodes if self._in_place(node)]
         for node in overwriting:
-            source = node.args[0]
-            for user in list(source.users):
-                if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
-                    user.replace_input_with(source, node)
+            source = node.args[0]  # later steps would have seen the overwritten values
+            source.replace_all_uses_with(node, lambda user, node=node: user > node)
             if node.op == "call_module":
                 self.layer(node).inplace = False
             else:
@@ -91,14 +87,12 @@ class Incremental:
 
     Args:
         image: the unchanged picture, Tensor [channels, H, W].
-        watch: modules whose feature maps are to be summed over all positions, as
-            `layers.resolve` names them.
+        watch: modules whose feature maps are to be summed, as `layers.resolve` names them.
 
     Attributes:
         clean: what `run` would give for the unchanged picture.
         largest: numbers in the largest window of one picture in the last run.
-        multiply_adds: of the convolutions and fully connected layers in all runs so far;
-            plain: of one plain pass.
+        multiply_adds: of convolutions and fully connected layers in all runs; plain: of one pass.
 
     Raises KeyError for a module that takes no part, TypeError if the output is not one tensor.
     """
@@ -117,10 +111,15 @@ class Incremental:
                 inputs = [source for source in node.all_input_nodes if source in self.inputs]
                 if first or inputs:
                     self.inputs[node] = inputs
+            self.framed = {}  # clean maps, padding around them, by the layer that needs them
+            for node, slide in network.slides.items():
+                if node in self.inputs:
+                    maps = self.values[node if slide.spread else node.all_input_nodes[0]]
+                    self.framed[node] = F.pad(maps, slide.frame, value=slide.outside)
         if not isinstance(value, Tensor):
             raise TypeError(f"its output is a {type(value).__name__}, not one tensor")
         self.last_user = {s: node for node, inputs in self.inputs.items() for s in inputs}
-        self.end = node
+        self.end = next(reversed(self.values))
         self.maps = max(  # how many steps there are after the first, up to the last that sees maps
             number
             for number, inputs in enumerate(self.inputs.values())
@@ -137,8 +136,8 @@ class Incremental:
 
         Args:
             windows: the new contents [part of B, channels, h, w] and their place in each picture.
-                Maps are computed part by part, what comes after them (and reads all its weights
-                each time, whether for one picture or for hundreds) for all pictures together.
+                Maps are computed part by part. What comes after them reads all its weights each
+                time, whether for one picture or for hundreds: it gets all pictures together.
 
         Returns:
             Also, behind it, the sums of the feature maps of each watched module, [B, maps].
@@ -202,13 +201,13 @@ class Incremental:
             return Window(self._call(node, lambda _: window.value), window.corner)
         rectangles = [(window.corner, window.size) for window in windows]
         corner, size = union(rectangles, self.values[node].shape[2:])
-
-        def operand(source: fx.Node) -> Tensor:
-            if source in values:
-                return look(self.values[source], values[source], corner, size)
-            return cut(self.values[source], corner, size)
-
-        return Window(self._call(node, operand), corner)
+        seen = {
+            source: look(self.values[source], values[source], corner, size)
+            if source in values
+            else cut(self.values[source], corner, size)
+            for source in node.all_input_nodes
+        }
+        return Window(self._call(node, seen.get), corner)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution or pooling: the outputs that see the window, from it and what is around."""
@@ -216,13 +215,8 @@ class Incremental:
         if slide.spread is not None:
             return self._spread(node, self.values[source], slide, window)
         corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
-        (down, right), (low, far) = (
-            slide.padding.ravel(),
-            (slide.padding + slide.stride - 1).ravel(),
-        )
-        clean = F.pad(self.values[source], (right, far, down, low), value=slide.outside)
         moved = Window(window.value, window.corner + slide.padding)
-        value = slide.apply(look(clean, moved, *slide.needed(corner, size)))
+        value = slide.apply(look(self.framed[node], moved, *slide.needed(corner, size)))
         self.multiply_adds += self._multiply_adds(node, value)
         return Window(value, corner)
 
@@ -242,10 +236,7 @@ class Incremental:
         self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, (down, right))
         if old is clean:
             return Window(added.add_(self.values[node]), window.corner)
-        # a change at the edge adds to outputs outside of the maps, too: in a frame around them
-        high, wide = slide.span.ravel().tolist()
-        framed = F.pad(self.values[node], (wide, wide, high, high))
-        first = window.corner + slide.padding
+        framed, first = self.framed[node], window.corner + slide.padding
         outputs = Window(cut(framed, first, tuple(added.shape[2:])).add_(added), first)
         corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
         return Window(look(framed, outputs, corner + slide.span, size), corner)

@@ -115,6 +115,7 @@ class Slide:
     Attributes:
         span: distance between the first and the last input that one output sees.
         outside: the value of padding.
+        frame: what `F.pad` is to put around the inputs; with `spread` around the outputs.
         apply: the layer without its padding.
         spread: where it saves time: what inputs add to the outputs.
     """
@@ -126,6 +127,10 @@ class Slide:
         )
         self.span = (kernel - 1) * dilation
         self.outside, self.spread = outside, spread
+        (down, right), (low, far) = self.padding[:, 0], (self.padding + self.stride - 1)[:, 0]
+        self.frame = (right, far, down, low)
+        if spread is not None:  # a change at the edge adds to outputs outside of the maps, too
+            self.frame = (*self.span[[1, 1], 0], *self.span[[0, 0], 0])
         self.apply = copy.copy(layer)
         self.apply.padding = (0, 0)
 
@@ -135,7 +140,9 @@ class Slide:
         """Which outputs, of `extent` in all, see a rectangle of inputs: (corner, size)."""
         padded = corner + self.padding
         first = np.maximum(-((self.span - padded) // self.stride), 0)
-        last = np.minimum((padded + np.reshape(size, (2, 1)) - 1) // self.stride, np.reshape(extent, (2, 1)) - 1)
+        last = np.minimum(
+            (padded + np.reshape(size, (2, 1)) - 1) // self.stride, np.reshape(extent, (2, 1)) - 1
+        )
         return _inside(first, last + 1, extent)
 
     def needed(
@@ -148,11 +155,10 @@ class Slide:
 
 def sliding(layer: nn.Module) -> Slide | None:
     """How a layer slides; None if it does not, or in a way that needs its whole input."""
-    if isinstance(layer, nn.Conv2d):
-        simple = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-        return Slide(layer, 0.0, spread(layer)) if simple else None
-    if isinstance(layer, nn.MaxPool2d):
-        return None if layer.return_indices else Slide(layer, -torch.inf, None)
-    if isinstance(layer, nn.AvgPool2d) and layer.count_include_pad and not layer.ceil_mode:
-        return Slide(layer, 0.0, None)
-    return None
+    match layer:
+        case nn.Conv2d(padding_mode="zeros", padding=tuple()):
+            return Slide(layer, 0.0, spread(layer))
+        case nn.MaxPool2d(return_indices=False):
+            return Slide(layer, -torch.inf, None)
+        case nn.AvgPool2d(count_include_pad=True, ceil_mode=False):
+            return Slide(layer, 0.0, None)
