@@ -179,12 +179,12 @@ def sweep(
         if prepared.fingerprint != network_now:
             raise ValueError("the network is not what was prepared: make a new exact.Sweeper")
     key = ("occlusion.sweep 3", network_now, shown, int(size), int(step), bool(over_edge), *names)
-    result, settings = None, (size, step, under, over_edge, names)
+    result = None
 
     def make() -> Sweep:
         nonlocal result
         with tqdm(desc="places", leave=False, disable=not progress) as bar:
-            for result in growing(network, picture, *settings, prepared):
+            for result in growing(network, picture, size, step, under, over_edge, names, prepared):
                 bar.total = result.done.size
                 bar.update(int(result.done.sum()) - bar.n)
         return result
@@ -211,9 +211,8 @@ def growing(
 ) -> Iterator[Sweep]:
     """The same sweep while it is being computed: first a coarse grid of places, then more.
 
-    Arguments and errors as for `sweep`; nothing is kept on disk, and whether `prepared` is of this
-    network is not looked at. Numbers that are there are exact, other places are NaN; the last
-    Sweep is complete.
+    Arguments and errors as for `sweep`, but a change of the network since `prepared` goes unseen.
+    Nothing is kept on disk. Places that are not computed yet are NaN; the last Sweep is complete.
     """
     picture, under = input_picture(network, image), filling(network, image, fill)
     extent = tuple(picture.shape[1:])
@@ -396,12 +395,9 @@ def curves(
 ) -> dict[str, np.ndarray]:
     """Deletion and insertion curves in three orders; kept on disk.
 
-    Returns:
-        `evidence deletion`: [pictures, steps + 1], see `judging.curve`, by the fall of the logit
-        (`per_pixel`); also for the orders `centre`, outwards from the middle, and `random`; also
-        for `insertion`.
-
-    Raises ValueError without pictures.
+    Returns arrays [pictures, steps + 1], see `judging.curve`: `evidence deletion`, by the fall of
+    the logit (`per_pixel`), `centre deletion`, outwards from the middle, `random deletion`; the
+    same for `insertion`. Raises ValueError without pictures.
     """
 
     def each() -> Iterator[dict]:

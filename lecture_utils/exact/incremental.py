@@ -18,21 +18,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from lecture_utils.exact.windows import Slide, Window, cut, cut_or_zero, look, sliding, union
+from lecture_utils.exact.windows import Slide, Window, cut, look, sliding, union
 
 # What acts on each place of a feature map by itself: it may be given a window as it is.
 LOCAL_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh),
-    *(nn.Hardswish, nn.Hardsigmoid, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.BatchNorm2d, nn.Dropout, nn.Identity),
 )
 LOCAL_FUNCTIONS = {
     *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul),
-    *(torch.add, torch.sub, torch.mul, torch.relu, torch.sigmoid, torch.cat),
-    *(F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.dropout),
+    *(torch.add, torch.relu, torch.cat, F.relu, F.dropout),
 }
-LOCAL_METHODS = {"clone", "relu", "relu_", "sigmoid", "add", "add_", "mul", "mul_"}
+LOCAL_METHODS = {"clone", "relu", "relu_", "add", "add_", "mul", "mul_"}
 
 NEARLY = 0.7  # of the positions of a map: then all of it is computed
+
+# On Linux large blocks of memory go back to the system when they are freed, and getting new ones is
+# slow. That ends once a block of just under 32 MB was freed (`man mallopt`, M_MMAP_THRESHOLD); this
+# one is never written to, so it costs nothing.
+torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 class Prepared(fx.Interpreter):
@@ -60,13 +64,10 @@ class Prepared(fx.Interpreter):
         return self.module.get_submodule(node.target) if node.op == "call_module" else None
 
     def _end_overwriting(self) -> None:
-        order = {node: number for number, node in enumerate(self.module.graph.nodes)}
-        overwriting = [node for node in order if self._in_place(node)]
+        overwriting = [node for node in self.module.graph.nodes if self._in_place(node)]
         for node in overwriting:
-            source = node.args[0]
-            for user in list(source.users):
-                if order.get(user, -1) > order[node]:  # it would have seen the overwritten values
-                    user.replace_input_with(source, node)
+            source = node.args[0]  # later steps would have seen the overwritten values
+            source.replace_all_uses_with(node, lambda user, node=node: user > node)
             if node.op == "call_module":
                 self.layer(node).inplace = False
             else:
@@ -86,14 +87,12 @@ class Incremental:
 
     Args:
         image: the unchanged picture, Tensor [channels, H, W].
-        watch: modules whose feature maps are to be summed over all positions, as
-            `layers.resolve` names them.
+        watch: modules whose feature maps are to be summed, as `layers.resolve` names them.
 
     Attributes:
         clean: what `run` would give for the unchanged picture.
         largest: numbers in the largest window of one picture in the last run.
-        multiply_adds: of the convolutions and fully connected layers in all runs so far;
-            plain: of one plain pass.
+        multiply_adds: of convolutions and fully connected layers in all runs; plain: of one pass.
 
     Raises KeyError for a module that takes no part, TypeError if the output is not one tensor.
     """
@@ -112,10 +111,15 @@ class Incremental:
                 inputs = [source for source in node.all_input_nodes if source in self.inputs]
                 if first or inputs:
                     self.inputs[node] = inputs
+            self.framed = {}  # clean maps, padding around them, by the layer that needs them
+            for node, slide in network.slides.items():
+                if node in self.inputs:
+                    maps = self.values[node if slide.spread else node.all_input_nodes[0]]
+                    self.framed[node] = F.pad(maps, slide.frame, value=slide.outside)
         if not isinstance(value, Tensor):
             raise TypeError(f"its output is a {type(value).__name__}, not one tensor")
         self.last_user = {s: node for node, inputs in self.inputs.items() for s in inputs}
-        self.end = node
+        self.end = next(reversed(self.values))
         self.maps = max(  # how many steps there are after the first, up to the last that sees maps
             number
             for number, inputs in enumerate(self.inputs.values())
@@ -132,8 +136,8 @@ class Incremental:
 
         Args:
             windows: the new contents [part of B, channels, h, w] and their place in each picture.
-                Maps are computed part by part, what comes after them (and reads all its weights
-                each time, whether for one picture or for hundreds) for all pictures together.
+                Maps are computed part by part. What comes after them reads all its weights each
+                time, whether for one picture or for hundreds: it gets all pictures together.
 
         Returns:
             Also, behind it, the sums of the feature maps of each watched module, [B, maps].
@@ -190,17 +194,20 @@ class Incremental:
     def _local(self, node: fx.Node, windows: list[Window], values: dict) -> Window:
         """Element by element: every operand is seen through the union of their windows."""
         if len(node.all_input_nodes) == 1:
-            (window,) = windows
+            (window,), (source,) = windows, self.inputs[node]
+            if source in self.network.slides and isinstance(self.network.layer(node), nn.ReLU):
+                if self.last_user[source] is node:
+                    return Window(window.value.relu_(), window.corner)
             return Window(self._call(node, lambda _: window.value), window.corner)
         rectangles = [(window.corner, window.size) for window in windows]
         corner, size = union(rectangles, self.values[node].shape[2:])
-
-        def operand(source: fx.Node) -> Tensor:
-            if source in values:
-                return look(self.values[source], values[source], corner, size)
-            return cut(self.values[source], corner, size)
-
-        return Window(self._call(node, operand), corner)
+        seen = {
+            source: look(self.values[source], values[source], corner, size)
+            if source in values
+            else cut(self.values[source], corner, size)
+            for source in node.all_input_nodes
+        }
+        return Window(self._call(node, seen.get), corner)
 
     def _slid(self, node: fx.Node, slide: Slide, window: Window) -> Window:
         """Convolution or pooling: the outputs that see the window, from it and what is around."""
@@ -208,36 +215,31 @@ class Incremental:
         if slide.spread is not None:
             return self._spread(node, self.values[source], slide, window)
         corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
-        (down, right), (low, far) = (
-            slide.padding.ravel(),
-            (slide.padding + slide.stride - 1).ravel(),
-        )
-        clean = F.pad(self.values[source], (right, far, down, low), value=slide.outside)
         moved = Window(window.value, window.corner + slide.padding)
-        value = slide.apply(look(clean, moved, *slide.needed(corner, size)))
+        value = slide.apply(look(self.framed[node], moved, *slide.needed(corner, size)))
         self.multiply_adds += self._multiply_adds(node, value)
         return Window(value, corner)
 
     def _spread(self, node: fx.Node, clean: Tensor, slide: Slide, window: Window) -> Window:
         """Convolution: the clean outputs, and what the change of the inputs adds to them."""
-        new, corner, outputs = window.value, window.corner, self.values[node]
-        nearly = math.prod(window.size) > NEARLY * math.prod(clean.shape[2:])
-        if nearly:  # nothing needs to be cut out, now or of the outputs
-            corner = np.zeros_like(corner)
-            new, old = look(clean, window, corner, tuple(clean.shape[2:])), clean
+        if math.prod(window.size) > NEARLY * math.prod(clean.shape[2:]):
+            corner = np.zeros_like(window.corner)
+            window = Window(look(clean, window, corner, tuple(clean.shape[2:])), corner)
+            old, padding = clean, slide.padding  # no change comes from outside of the map
         else:
-            old = cut(clean, corner, window.size)
-        padding = tuple((slide.padding if nearly else slide.span).ravel().tolist())
+            old, padding = cut(clean, window.corner, window.size), slide.span
+        new, (down, right) = window.value, padding.ravel().tolist()
         count, maps, rows, columns = new.shape
         change = new.new_empty(rows, count, columns, maps)
         torch.sub(new.permute(2, 0, 3, 1), old.permute(2, 0, 3, 1), out=change)
-        added = slide.spread(change, padding)
-        self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, padding)
-        if nearly:
-            return Window(added.permute(1, 3, 0, 2).add_(outputs), corner)
-        first = corner + slide.padding - slide.span
-        corner, size = slide.reached(corner, window.size, outputs.shape[2:])
-        return Window(cut(outputs, corner, size) + cut_or_zero(added, corner - first, size), corner)
+        added = slide.spread(change, (down, right)).permute(1, 3, 0, 2)
+        self.multiply_adds += count * slide.spread.multiply_adds(rows, columns, (down, right))
+        if old is clean:
+            return Window(added.add_(self.values[node]), window.corner)
+        framed, first = self.framed[node], window.corner + slide.padding
+        outputs = Window(cut(framed, first, tuple(added.shape[2:])).add_(added), first)
+        corner, size = slide.reached(window.corner, window.size, self.values[node].shape[2:])
+        return Window(look(framed, outputs, corner + slide.span, size), corner)
 
     def _total(self, node: fx.Node, value: Window | Tensor) -> Tensor:
         """Sums of feature maps, [B, maps]."""

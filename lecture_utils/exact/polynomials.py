@@ -26,17 +26,6 @@ def _values(coefficients: int, count: int) -> np.ndarray:
     return np.vstack([finite, np.eye(coefficients)[-1]])  # at infinity the highest power is all
 
 
-def matrices(tile: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Values of `tile` pixels and of `taps` weights, coefficients of the product from its values.
-
-    Tensors [n, tile], [n, taps], [n, n] with n = tile + taps - 1.
-    """
-    count = tile + taps - 1
-    back = np.linalg.inv(_values(count, count))
-    found = _values(tile, count), _values(taps, count), back
-    return tuple(torch.from_numpy(matrix).float() for matrix in found)
-
-
 class Spread:
     """What inputs add to the outputs of a convolution of stride 1: no bias.
 
@@ -57,9 +46,12 @@ class Spread:
         """
         if tile not in self.known:
             taps, _, rows, maps = self.weight.shape
-            to_values, filters_to_values, to_coefficients = matrices(tile, taps)
+            count = tile + taps - 1  # coefficients of a product
+            values = [_values(number, count) for number in (tile, taps)]
+            found = (*values, np.linalg.inv(_values(count, count)))
+            to_values, filters_to_values, back = (torch.from_numpy(one).float() for one in found)
             filters = (filters_to_values @ self.weight.view(taps, -1)).view(-1, rows, 1, maps)
-            self.known[tile] = to_values, filters.permute(0, 3, 1, 2), to_coefficients
+            self.known[tile] = to_values, filters.permute(0, 3, 1, 2), back
         return self.known[tile]
 
     def _tiles(self, columns: int) -> tuple[int, int]:
@@ -116,10 +108,7 @@ class Spread:
 def spread(layer: nn.Conv2d) -> Spread | None:
     """For a layer where this saves time: many maps, small filters that move pixel by pixel."""
     _, maps, rows, columns = layer.weight.shape
-    if maps < FEWEST or layer.weight.dtype != torch.float32:
-        return None
-    if layer.stride != (1, 1) or layer.dilation != (1, 1):
-        return None
-    if not 3 <= columns <= 7 or layer.padding[0] >= rows or layer.padding[1] >= columns:
-        return None
-    return Spread(layer)
+    fits = maps >= FEWEST and 3 <= columns <= 7 and layer.weight.dtype == torch.float32
+    by_pixel = layer.stride == layer.dilation == (1, 1)
+    inside = layer.padding[0] < rows and layer.padding[1] < columns
+    return Spread(layer) if fits and by_pixel and inside else None

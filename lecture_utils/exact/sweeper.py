@@ -1,6 +1,5 @@
 """A square goes over a picture: the places in blocks, and who computes what the network says."""
 
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -28,19 +27,15 @@ class Whole:
 
     def __init__(self, network: Network, picture: Tensor, layers: list[str]):
         self.network, self.picture, self.layers = network, picture[None], layers
-
-    @functools.cached_property
-    def clean(self) -> list[Tensor]:
-        """As `run`, for the unchanged picture."""
-        return self._pass(self.picture)
+        self.clean = self._pass(self.picture)
 
     def run(self, windows: Iterable[Window]) -> list[Tensor]:
-        """As `Incremental.run`."""
         size = tuple(self.picture.shape[2:])
         batches = (look(self.picture, w, np.zeros_like(w.corner), size) for w in windows)
-        return [torch.cat(parts) for parts in zip(*(self._pass(b.contiguous()) for b in batches))]
+        return [torch.cat(parts) for parts in zip(*map(self._pass, batches))]
 
     def _pass(self, batch: Tensor) -> list[Tensor]:
+        batch = batch.contiguous()
         sums = record(self.network, batch, self.layers, map_sums) if self.layers else {}
         return [self.network(batch), *(sums[name] for name in self.layers)]
 
@@ -48,11 +43,9 @@ class Whole:
 class Sweeper:
     """A network made ready for sweeps over any number of pictures; whoever makes it holds it.
 
-    The forward pass is followed and the filters are prepared when it is made. They are not
-    watched: a network that was changed needs a new one.
+    The network is never modified, and not watched: one that was changed needs a new Sweeper.
 
     Args:
-        network: never modified.
         layers: whose feature maps are to be summed, as `layers.resolve` takes them.
 
     Raises UnknownLayer.
@@ -99,10 +92,9 @@ class Sweeper:
 
         engine, found = self._begun(picture, squares(*blocks[0]))
         side = max(1, math.isqrt(int(BATCH / engine.largest)))
-        together = max(1, TOGETHER // side**2) if isinstance(engine, Incremental) else 1
-        method = "only what can change is computed"
-        if self._problem:
-            method = f"whole pictures are computed: {self._problem}"
+        together = math.ceil(TOGETHER / side**2) if isinstance(engine, Incremental) else 1
+        whole = f"whole pictures are computed: {self._problem}"
+        method = whole if self._problem else "only what can change is computed"
         rest = batches(todo, side)
         clean = [part[0].numpy() for part in engine.clean]
         grids = [np.full((*todo.shape, *part.shape), np.nan, part.dtype) for part in clean]
@@ -124,38 +116,37 @@ class Sweeper:
 
     def _begun(self, picture: Tensor, first: Window) -> tuple[Incremental | Whole, list[Tensor]]:
         """The engine, and what it says of the first squares: incremental, if it proves right."""
-        whole = Whole(self.network, picture, self.layers)
         if not self._problem:
             try:
                 engine = Incremental(self._prepared, picture, self._paths)
                 found = engine.run([first])
-                if picture.shape in self._tried or _agree(engine, found, whole, first):
+                if picture.shape in self._tried or self._agrees(engine, found, picture, first):
                     self._tried.add(picture.shape)
                     return engine, found
                 self._problem = "computing only what can change would give other numbers"
             except Exception as error:  # again the network's own code
                 self._problem = f"the short cut cannot follow this network ({error})"
+        whole = Whole(self.network, picture, self.layers)
         return whole, whole.run([first])
 
-
-def _agree(engine: Incremental, found: list[Tensor], whole: Whole, first: Window) -> bool:
-    """Whether both say the same of that square which changes the logits most."""
-    most = int((found[0] - engine.clean[0]).abs().flatten(1).amax(1).argmax())
-    one = slice(most, most + 1)
-    plain = whole.run([Window(first.value[one], first.corner[:, one])])
-    return all(
-        (part[one] - right).abs().max() <= TOLERANCE * right.abs().max()
-        for part, right in zip(found, plain)
-    )
+    def _agrees(
+        self, engine: Incremental, found: list[Tensor], picture: Tensor, first: Window
+    ) -> bool:
+        """Whether a plain pass says the same of that square which changes the logits most."""
+        most = int((found[0] - engine.clean[0]).abs().flatten(1).amax(1).argmax())
+        one = Window(first.value[most : most + 1], first.corner[:, most : most + 1])
+        plain = Whole(self.network, picture, self.layers).run([one])
+        return all(
+            (part[most] - right[0]).abs().max() <= TOLERANCE * right.abs().max()
+            for part, right in zip(found, plain)
+        )
 
 
 def batches(todo: np.ndarray, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows and columns of the squares whose windows form a batch, about `side` x `side` of them.
 
     Rows, and columns, that are equally far from the edge: there windows are cut off alike.
-
-    Args:
-        todo: bool [rows, columns], which squares are asked for.
+    `todo`, bool [rows, columns], says which squares are asked for.
     """
     bands = []
     for count in todo.shape:

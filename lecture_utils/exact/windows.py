@@ -40,8 +40,11 @@ def covered(image: Tensor, under: Tensor, corner: np.ndarray, side: int) -> Wind
     visible = corner.clip(0, np.subtract(image.shape[1:], side)[:, None])
     within = (visible - corner)[:, :, None] + np.arange(side)
     rows, columns = torch.from_numpy((0 <= within) & (within < side))
-    new, old = (cut(picture[None], visible, (side, side)) for picture in (under, image))
-    return Window(torch.where((rows[:, :, None] & columns[:, None])[:, None], new, old), visible)
+    value = cut(under[None], visible, (side, side))
+    if not (rows.all() and columns.all()):
+        inside = (rows[:, :, None] & columns[:, None])[:, None]
+        value = torch.where(inside, value, cut(image[None], visible, (side, side)))
+    return Window(value, visible)
 
 
 def cut(maps: Tensor, corner: np.ndarray, size: tuple[int, int]) -> Tensor:
@@ -89,30 +92,12 @@ def look(clean: Tensor, window: Window, corner: np.ndarray, size: tuple[int, int
     return found if whole == size else cut(found, corner - around, size)
 
 
-def cut_or_zero(maps: Tensor, corner: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Cut one rectangle out of each stack of maps; where it reaches over the edge, there is 0.
-
-    Args:
-        maps: Tensor [H, B, W, maps], in this order.
-
-    Returns:
-        Tensor [B, maps, *size].
-    """
-    rows, count, columns, _ = maps.shape
-    y, x = (first[:, None] + np.arange(length) for first, length in zip(corner, size))
-    there = ((y >= 0) & (y < rows))[:, :, None] & ((x >= 0) & (x < columns))[:, None]
-    index = ((y * count + np.arange(count)[:, None]) * columns)[:, :, None] + x[:, None]
-    found = maps.flatten(0, 2).index_select(0, torch.from_numpy((index * there).ravel()))
-    found = found.view(count, *size, -1).permute(0, 3, 1, 2)
-    return found if there.all() else found.mul_(torch.from_numpy(there[:, None]))
-
-
 def union(
     rectangles: list[tuple[np.ndarray, tuple[int, int]]], extent: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Smallest (corner, size), one size for all pictures, that covers the given ones."""
     first = np.minimum.reduce([corner for corner, _ in rectangles])
-    stop = np.maximum.reduce([corner + np.c_[list(size)] for corner, size in rectangles])
+    stop = np.maximum.reduce([corner + np.reshape(size, (2, 1)) for corner, size in rectangles])
     return _inside(first, stop, extent)
 
 
@@ -130,17 +115,22 @@ class Slide:
     Attributes:
         span: distance between the first and the last input that one output sees.
         outside: the value of padding.
+        frame: what `F.pad` is to put around the inputs; with `spread` around the outputs.
         apply: the layer without its padding.
         spread: where it saves time: what inputs add to the outputs.
     """
 
     def __init__(self, layer: nn.Module, outside: float, spread: Spread | None):
         kernel, self.stride, self.padding, dilation = (
-            np.c_[list(pair(getattr(layer, name, 1)))]
+            np.reshape(pair(getattr(layer, name, 1)), (2, 1))
             for name in ("kernel_size", "stride", "padding", "dilation")
         )
         self.span = (kernel - 1) * dilation
         self.outside, self.spread = outside, spread
+        (down, right), (low, far) = self.padding[:, 0], (self.padding + self.stride - 1)[:, 0]
+        self.frame = (right, far, down, low)
+        if spread is not None:  # a change at the edge adds to outputs outside of the maps, too
+            self.frame = (*self.span[[1, 1], 0], *self.span[[0, 0], 0])
         self.apply = copy.copy(layer)
         self.apply.padding = (0, 0)
 
@@ -150,24 +140,25 @@ class Slide:
         """Which outputs, of `extent` in all, see a rectangle of inputs: (corner, size)."""
         padded = corner + self.padding
         first = np.maximum(-((self.span - padded) // self.stride), 0)
-        last = np.minimum((padded + np.c_[list(size)] - 1) // self.stride, np.c_[list(extent)] - 1)
+        last = np.minimum(
+            (padded + np.reshape(size, (2, 1)) - 1) // self.stride, np.reshape(extent, (2, 1)) - 1
+        )
         return _inside(first, last + 1, extent)
 
     def needed(
         self, corner: np.ndarray, size: tuple[int, int]
     ) -> tuple[np.ndarray, tuple[int, int]]:
         """The inputs that a rectangle of outputs sees, counted from the first one of padding."""
-        wide = (np.c_[list(size)] - 1) * self.stride + self.span + 1
+        wide = (np.reshape(size, (2, 1)) - 1) * self.stride + self.span + 1
         return corner * self.stride, tuple(wide.ravel().tolist())
 
 
 def sliding(layer: nn.Module) -> Slide | None:
     """How a layer slides; None if it does not, or in a way that needs its whole input."""
-    if isinstance(layer, nn.Conv2d):
-        simple = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-        return Slide(layer, 0.0, spread(layer)) if simple else None
-    if isinstance(layer, nn.MaxPool2d):
-        return None if layer.return_indices else Slide(layer, -torch.inf, None)
-    if isinstance(layer, nn.AvgPool2d) and layer.count_include_pad and not layer.ceil_mode:
-        return Slide(layer, 0.0, None)
-    return None
+    match layer:
+        case nn.Conv2d(padding_mode="zeros", padding=tuple()):
+            return Slide(layer, 0.0, spread(layer))
+        case nn.MaxPool2d(return_indices=False):
+            return Slide(layer, -torch.inf, None)
+        case nn.AvgPool2d(count_include_pad=True, ceil_mode=False):
+            return Slide(layer, 0.0, None)
