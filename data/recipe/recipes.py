@@ -51,7 +51,7 @@ RECIPES = {
     "mini_alexnet": MAIN,
     "seed_1": replace(WHOLE, seed=1),
     "seed_2": replace(WHOLE, seed=2),
-    "high_rate": replace(WHOLE, rate=1.0),
+    "high_rate": replace(WHOLE, rate=0.4),
     "sticker": replace(WHOLE, sticker="mug"),
     "plain_coordinates": replace(FIRST, whitened=False),
     "no_decay": replace(FIRST, decay=0.0, first_decay=0.0),
