@@ -12,11 +12,11 @@ from torch.nn.utils import parametrize
 
 FLOOR = 1e-2  # directions with less than this share of the largest variance get no more
 COLOUR_FLOOR = 1e-3  # the same among the three directions of colour
-COLOUR_POWER = 0.6  # 1 whitens colour wholly: filters full of coloured grain; 0: nearly all grey
+COLOUR_POWER = 0.5  # 1 whitens colour wholly: filters full of coloured grain; 0: nearly all grey
 
 
 def coordinates(patches: np.ndarray) -> Tensor:
-    """The matrix P for patches [count, 3 * size * size]: space whitened, colour in part."""
+    """The matrix P for patches [count, 3 * size * size]: space whitened, colour by half."""
     sheets = patches.reshape(len(patches), 3, -1).astype(float)
     space = _whitening(sheets.mean(1), FLOOR, 1.0)
     colour = _whitening(sheets.transpose(0, 2, 1).reshape(-1, 3), COLOUR_FLOOR, COLOUR_POWER)
