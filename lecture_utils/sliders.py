@@ -220,6 +220,7 @@ class Photos(ipywidgets.VBox):
             name = f"{name} ({before + 1})" if before else name
             try:
                 image = images.open_photo(bytes(file["content"]))
+                image.thumbnail((800, 800))  # shown at once, and more than a network looks at
                 self.pictures.append(images.Picture(image, "", None, Path(name)))
                 lines.append(f"{name} is now the last entry of every menu and slider of pictures.")
             except images.PhotoError as error:

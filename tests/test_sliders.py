@@ -83,6 +83,19 @@ def test_the_sweep_itself_finds_errors_and_dead_controls() -> None:
     assert (fine.controls["n"].value, fine.controls["tick"].value) == (0, True)
 
 
+def test_the_sweep_shows_a_photo_everywhere() -> None:
+    with_photo = runpy.run_path(str(HERE / "sweep.py"))["with_photo"]
+    photos, sizes = sliders.Photos(), ["small", "large"]
+    pictures = photos.after(["first", "second"], lambda picture: str(picture.image.size))
+    fine = sliders.explore(lambda n: pictures[n], n=photos.menu(["first", "second"]))
+    bad = sliders.explore(lambda n: sizes[n], {"n": "size"}, n=photos.slider(2))
+    other = sliders.explore(lambda n: sizes[n], n=range(2))
+    found = with_photo(photos, [fine, bad, other])
+    assert (found["controls"], found["dead"]) == (["n", "size"], [])
+    assert [text for text in found["errors"] if "IndexError" in text] == found["errors"] != []
+    assert with_photo(sliders.Photos(), [other])["errors"], "a button that leads nowhere"
+
+
 def test_the_sweep_has_no_network() -> None:
     code = OFFLINE + "import urllib.request; urllib.request.urlopen('http://example.org')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
