@@ -102,13 +102,12 @@ class Explorer(ipywidgets.VBox):
         state = "Run this cell to move " + ", ".join(at) if at else ""
         texts = [state, *(panel.text() for panel in panels)]
         bundle = super()._repr_mimebundle_(**kwargs)
-        bundle["text/plain"] = "\n".join(filter(None, texts)) or f"{len(panels)} picture(s)"
+        bundle["text/plain"] = "\n".join(filter(None, texts)) or "A picture without a caption."
         if panels:
             still = plots.beside([panel.still() for panel in panels], width=STILL)
-            if state:
-                above = plots.written(f"<span style='color:#666666'>{state}</span>", STILL)
-                still = plots.beside([above, still], width=0)
-            bundle["image/jpeg"] = plots.jpeg(still, quality=75)
+            above = f"<span style='color:#666666'>{html.escape(state)}</span>"
+            parts = [plots.written(above, STILL), still] if state else [still]
+            bundle["image/jpeg"] = plots.jpeg(plots.beside(parts, width=0), quality=75)
         return bundle
 
     def _show(self, things: list) -> None:
@@ -150,15 +149,15 @@ class _Panel(ipywidgets.VBox):
         return " ".join(html.unescape(re.sub("<[^>]*>", " ", said)).split())
 
     def still(self) -> np.ndarray:
-        """The picture as large as the page shows it, with its caption below; or the text."""
+        """The picture as large as the page shows it, or the text, with the caption below."""
         if self.kind == "html":
-            words = plots.written(self.body.value, 420)
-            return plots.beside([words, plots.written(self.caption.value, 420)], 4, width=0)
-        image = Image.open(io.BytesIO(self.content.image))
-        width = min(self.content.width or image.width, STILL)
-        method = Image.Resampling.NEAREST if self.content.sharp else Image.Resampling.BICUBIC
-        image = image.resize((width, round(image.height * width / image.width)), method)
-        return plots.beside([image, plots.written(self.caption.value, max(width, 160))], 4, width=0)
+            body, width = plots.written(self.body.value, 420), 420
+        else:
+            body = Image.open(io.BytesIO(self.content.image))
+            width = min(self.content.width or body.width, STILL)
+            method = Image.Resampling.NEAREST if self.content.sharp else Image.Resampling.BICUBIC
+            body = body.resize((width, round(body.height * width / body.width)), method)
+        return plots.beside([body, plots.written(self.caption.value, max(width, 160))], 4, width=0)
 
 
 def _ready(thing: Any) -> str | Pixels:
@@ -167,7 +166,7 @@ def _ready(thing: Any) -> str | Pixels:
         return thing
     if isinstance(thing, Pixels):
         picture = Image.fromarray(plots.to_pixels(thing.image))
-        if picture.width > 2 * thing.width:  # a large photo: no screen shows its every pixel
+        if picture.width > 2 * thing.width > 0:  # a large photo: no screen shows its every pixel
             picture.thumbnail((2 * thing.width, picture.height))
         return replace(thing, image=(plots.png if thing.sharp else plots.jpeg)(picture))
     if isinstance(thing, matplotlib.figure.Figure):
@@ -205,9 +204,10 @@ class Photos(ipywidgets.VBox):
 
     def __init__(self):
         self.pictures: list[images.Picture] = []
-        kinds, text = ",".join(("image/*", *images.SUFFIXES)), "Add photos of your own"
+        # a server passes messages of up to 10 MB on and loses larger ones without a word
+        kinds, text = ",".join(("image/*", *images.SUFFIXES)), "Add your photos (10 MB at once)"
         self.upload = ipywidgets.FileUpload(accept=kinds, multiple=True, description=text)
-        self.upload.layout.width = "260px"
+        self.upload.layout.width = "280px"
         self.message = ipywidgets.HTML()
         super().__init__([self.upload, self.message])
         self.upload.observe(self._add, "value")

@@ -203,7 +203,7 @@ def test_a_still_carries_captions_and_texts_and_fits_a_page() -> None:
     only_text = sliders.explore(lambda: "<p>a sentence</p>")._repr_mimebundle_()
     assert only_text["text/plain"] == "a sentence" and "image/jpeg" in only_text
     mute = sliders.explore(lambda: np.eye(3))._repr_mimebundle_()
-    assert mute["text/plain"] == "1 picture(s)"
+    assert mute["text/plain"] == "A picture without a caption."
 
 
 def test_written_knows_breaks_colours_bars_and_the_width() -> None:
