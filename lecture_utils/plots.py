@@ -1,8 +1,11 @@
 """From arrays to pictures: pixel mosaics and matplotlib figures that are readable in a hall."""
 
+import html
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -12,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 HEAT = "viridis"  # perceptually even and safe for colour-blind eyes
 SIGNED = "RdBu_r"  # blue below zero, red above; safe as well
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # knows ², × and °
 
 
 def style() -> None:
@@ -42,6 +46,13 @@ def png(image) -> bytes:
     return file.getvalue()
 
 
+def jpeg(image, quality: int = 90) -> bytes:
+    """A picture as JPEG bytes: a photo is a fifth as large that way, and nobody sees it."""
+    file = io.BytesIO()
+    Image.fromarray(to_pixels(image)).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def mosaic(
     images: Sequence, columns: int | None = None, gap: int = 1, enlarge: int = 1
 ) -> np.ndarray:
@@ -61,13 +72,68 @@ def mosaic(
     return sheet.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
 
 
-def beside(images: Sequence, gap: int = 16) -> np.ndarray:
-    """Pictures of any size in one row on white, their upper edges level; uint8 [H, W, 3]."""
-    tiles = [to_pixels(image) for image in images]
-    height = max(len(tile) for tile in tiles)
-    sizes = [((0, height - len(tile)), (0, gap), (0, 0)) for tile in tiles]
-    padded = [np.pad(tile, size, constant_values=255) for tile, size in zip(tiles, sizes)]
-    return np.hstack(padded)[:, :-gap]
+def beside(images: Sequence, gap: int = 16, width: float = math.inf) -> np.ndarray:
+    """Pictures of any size side by side on white, their upper edges level; uint8 [H, W, 3].
+
+    Where a row would be wider than `width` pixels, a new one begins.
+    """
+    tiles, places = [to_pixels(image) for image in images], []
+    x = y = lower = 0
+    for height, wide, _ in (tile.shape for tile in tiles):
+        if x and x + wide > width:
+            x, y = 0, lower + gap
+        places.append((slice(y, y + height), slice(x, x + wide)))
+        x, lower = x + wide + gap, max(lower, y + height)
+    sheet = np.full((lower, max(columns.stop for _, columns in places), 3), 255, np.uint8)
+    for place, tile in zip(places, tiles):
+        sheet[place] = tile
+    return sheet
+
+
+def written(text: str, width: int, size: int = 16) -> np.ndarray:
+    """HTML as a picture at most `width` wide: words, breaks, colours, bars; uint8 [H, W, 3]."""
+    font, line = ImageFont.truetype(FONT, size), round(1.4 * size)
+    sheet = Image.new("RGB", (width, 100 * line), "white")
+    pen, colour, x, y, used = ImageDraw.Draw(sheet), "black", 0, 0, 1
+    for tag, words in re.findall(r"<([^>]*)>|([^<]+)", text):
+        style = dict(re.findall(r"([a-z-]+): *([^;'\"]+)", tag))
+        colour = style.get("color", "black") if tag else colour
+        if tag.startswith("td"):
+            x = math.ceil(x / 130) * 130  # columns of a table
+        elif re.match(r"(br|li|/?p|/?div|/?tr)\b", tag) and x:
+            x, y = 0, y + line
+        if "background" in style and "width" in style:
+            length = float(re.sub("px|%", "", style["width"])) + 1
+            pen.rectangle((x, y + 2, x + length, y + size), style["background"])
+            x, used = x + length + 4, max(used, x + length)
+        for word in re.findall(r"\s+|\S+", html.unescape(words)):
+            length = font.getlength(word)
+            if not word.isspace():
+                x, y = (0, y + line) if x and x + length > width else (x, y)
+                pen.text((x, y), word, colour, font)
+                used = max(used, x + length)
+            x += length if x or not word.isspace() else 0
+    return np.asarray(sheet)[: y + line * bool(x), : math.ceil(used)]
+
+
+def with_bar(
+    image, colours: str, low: float, high: float, text: str = "", width: int = 320
+) -> np.ndarray:
+    """A map `width` pixels wide, below it what its `colours` mean, from `low` to `high`.
+
+    `text` names what is shown and its unit. For `Pixels(..., width, sharp=False)`; uint8 [H, W, 3].
+    """
+    picture = Image.fromarray(to_pixels(image))
+    height = round(picture.height * width / picture.width)
+    sheet = Image.new("RGB", (width, height + 40), "white")
+    sheet.paste(picture.resize((width, height), Image.Resampling.NEAREST))
+    scale = to_pixels(heat(np.linspace(0, 1, width)[None], 0, 1, colours))
+    sheet.paste(Image.fromarray(scale).resize((width, 12)), (0, height + 6))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 15)
+    pen.text((0, height + 36), f"{low:.3g}", "black", font, "ls")
+    pen.text((width / 2, height + 36), text, "black", font, "ms")
+    pen.text((width, height + 36), f"{high:.3g}", "black", font, "rs")
+    return np.asarray(sheet)
 
 
 def heat(array: np.ndarray, low=None, high=None, colours: str = HEAT) -> np.ndarray:
@@ -239,8 +305,9 @@ def legend(colours: Mapping[str, str]) -> str:
 def bars(names: Sequence[str], probabilities: Sequence[float]) -> str:
     """Probabilities as bars with numbers behind, as HTML."""
     rows = "".join(
-        f"<tr><td>{name}&ensp;</td><td style='width:150px'><div style='height:16px;"
-        f"background:{COLOURS[0]};width:{100 * p:.1f}%'></div></td><td>{100 * p:.0f} %</td></tr>"
+        f"<tr><td>{name}&ensp;</td><td style='width:150px'><span style='display:block;height:16px;"
+        f"background:{COLOURS[0]};width:{150 * p:.1f}px'></span></td>"
+        f"<td>{100 * p:.0f} %</td></tr>"
         for name, p in zip(names, probabilities)
     )
     return f"<table style='font-size:16px'>{rows}</table>"

@@ -18,10 +18,13 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 
 
 def stable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Take out what differs from run to run: times, versions, widget numbers, progress bars."""
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    )
+    """Take out what differs from run to run: times, widget numbers, progress bars.
+
+    What the kernel told of its language stays: JupyterLab writes the same into every notebook it
+    opens, and would mark one that lacks it, or another version of Python, as modified.
+    """
+    language = notebook.metadata.language_info
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":

@@ -1,6 +1,9 @@
 """The notebooks as a student meets them: JupyterLab in a browser, all cells run, sliders moved."""
 
+import io
+import json
 import os
+import platform
 import shutil
 import socket
 import statistics
@@ -11,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +128,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
     page.wait_for_function(
         "jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
     )
+    _looked_at_only(page, path)
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
     assert page.locator('.jp-OutputArea-output[data-mime-type*="error"]').count() == 0
     explorers = page.locator(".explorer")
@@ -131,11 +136,47 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
         explorers.last.wait_for()
     for number in range(explorers.count()):
         _move(explorers.nth(number), f"{path.stem}, explorer {number + 1}", report)
+    if "Photos()" in path.read_text(encoding="utf-8"):
+        _upload(page, explorers)
     if folder := os.environ.get("SCREENSHOTS"):
         _screenshots(page, Path(folder) / path.stem)
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
     assert errors == []
     page.close()
+
+
+def _looked_at_only(page, path: Path) -> None:
+    """Opening a notebook changes nothing in it, and shows a still for every explorer."""
+    page.wait_for_function(
+        "jupyterapp.shell.currentWidget.context.model.getMetadata('language_info').version"
+    )
+    page.wait_for_timeout(500)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    told = notebook["metadata"]["language_info"].get("version")
+    # with another Python than the one that ran it JupyterLab writes the version anew
+    if told in (None, platform.python_version()):
+        assert not page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty").count()
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    texts = ["".join(output.get("data", {}).get("text/plain", "")) for output in outputs]
+    assert not [text for text in texts if text.startswith(("Explorer(", "Photos("))]
+
+
+def _upload(page, explorers) -> None:
+    """Add a photo by the button; a menu or slider of the page has one more entry then."""
+    picture = io.BytesIO()
+    Image.linear_gradient("L").save(picture, "PNG")
+    count = "all => all.map(menu => menu.options.length)"
+    ends = "all => all.map(slider => slider.ariaValueMax)"
+    menus, handles = explorers.locator("select"), explorers.locator("[role=slider]")
+    before = menus.evaluate_all(count), handles.evaluate_all(ends)
+    with page.expect_file_chooser() as chooser:
+        page.locator("button.widget-upload").first.click()
+    file = {"name": "own.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    chooser.value.set_files([file])
+    page.get_by_text("own.png is now the last entry").wait_for()
+    page.wait_for_timeout(1000)
+    assert (menus.evaluate_all(count), handles.evaluate_all(ends)) != before
+    assert not explorers.locator("b:text-matches('Error:')").count()
 
 
 def _move(explorer, name: str, report: list[str]) -> None:
