@@ -36,28 +36,24 @@ def depths(network: Network) -> list[str]:
 
     The last entry is always what the classifier reads: `fc7`, or the network's last part but one.
     """
-    names = ["pixels"]
+    places = {}
     for name in ("conv1", "pool5", "fc7"):
         with contextlib.suppress(layers.UnknownLayer):
-            layers.resolve(network, name)
-            names.append(name)
+            places[name] = layers.resolve(network, name)
     last_but_one = [name for name, _ in network.module.named_children()][-2:][0]
-    if names[-1] != "fc7" and last_but_one not in [layers.resolve(network, n) for n in names[1:]]:
-        names.append(last_but_one)
-    return names
+    if "fc7" not in places and last_but_one not in places.values():
+        places[last_but_one] = last_but_one
+    return ["pixels", *places]
 
 
 def of(network: Network, pictures: Sequence, layer: str = "fc7") -> np.ndarray:
     """The code of each picture in one layer, float32 [pictures, numbers]; remembered.
 
-    Args:
-        pictures: Picture or PIL images.
-        layer: as `layers.resolve` takes it, or "pixels". Where a ReLU follows the layer directly,
-            the values behind it are taken, for no later layer sees others; elsewhere (a batch
-            normalisation or a sum lies between, or the activation is another) the layer's own.
-
-    Feature maps with more than 10,000 numbers, and pixels, are averaged over the finest square
-    grid that has fewer. UnknownLayer; ValueError without pictures.
+    `pictures` are Picture or PIL images, `layer` is as `layers.resolve` takes it, or "pixels".
+    Where a ReLU follows directly, the values behind it are taken, for no later layer sees others;
+    elsewhere (a batch normalisation or a sum lies between, or the activation is another) the
+    layer's own. Feature maps with more than 10,000 numbers, and pixels, are averaged over the
+    finest square grid that has fewer. UnknownLayer; ValueError without pictures.
     """
     place = "pixels" if layer == "pixels" else layers.resolve(network, layer)
     if not len(pictures):
@@ -85,31 +81,24 @@ def _shortened(values: Tensor) -> Tensor:
 
 def _is_rectified(network: Network, place: str, batch: Tensor) -> bool:
     """Whether all that reads the values of a layer is a ReLU, or reads what a ReLU left of them."""
-    name, _, wanted = place.partition("#")
-    readers = _Readers()
+    calls: list[tuple[Tensor, list[str]]] = []  # what each call of the layer gave, who took it
+
+    class Readers(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            taken = {id(value) for value in tree_leaves((args, kwargs))}
+            for output, names in calls:
+                if id(output) in taken:
+                    names.append(operation.overloadpacket.__name__)
+            return operation(*args, **(kwargs or {}))
 
     def note(_module, _inputs, output) -> None:
-        readers.calls.append((output, []))
+        calls.append((output, []))
 
-    with network.module.get_submodule(name).register_forward_hook(note), readers:
+    name, _, wanted = place.partition("#")
+    with network.module.get_submodule(name).register_forward_hook(note), Readers():
         network(batch)
-    _, names = readers.calls[int(wanted or 0) - 1]  # without a number the last call counts
+    _, names = calls[int(wanted or 0) - 1]  # without a number the last call counts
     return names[:1] == ["relu_"] or set(names) == {"relu"}
-
-
-class _Readers(TorchDispatchMode):
-    """Notes the operations that take the output of each of `calls`, by name, in their order."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls: list[tuple[Tensor, list[str]]] = []
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        taken = {id(value) for value in tree_leaves((args, kwargs))}
-        for output, names in self.calls:
-            if id(output) in taken:
-                names.append(operation.overloadpacket.__name__)
-        return operation(*args, **(kwargs or {}))
 
 
 # --- neighbours ---------------------------------------------------------------------------------
@@ -273,8 +262,7 @@ class Atlas:
         key = self._key("map 1", layer, perplexity, start, frames)
 
         def make() -> np.ndarray:
-            points = embed(self.codes(layer), "tsne", perplexity, seed, frames)
-            return points.astype(np.float16)
+            return embed(self.codes(layer), "tsne", perplexity, seed, frames).astype(np.float16)
 
         return store.kept(key, make).astype(np.float32)
 

@@ -8,7 +8,6 @@ Pictures are Tensors [channels, H, W] as the network's `preprocess` makes them.
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -26,30 +25,19 @@ FILLS = ("grey", "mean", "blur", "noise")
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a network says for every place of the occluder; NaN where it was not computed.
+    """What a network says for every place of the occluder; NaN where it was not computed."""
 
-    Attributes:
-        tops, lefts: first rows and first columns of the squares, in pixels; a grid of them.
-        size: side of the square; extent: (height, width) of the picture; in pixels.
-        logits: [rows, columns, classes]; clean_logits: [classes], nothing covered.
-        totals: for each asked-for layer the sum of each feature map over its positions,
-            [rows, columns, maps]; clean_totals: [maps].
-        method: how it was computed, in words; every method is exact.
-        multiply_adds, plain_multiply_adds: of this sweep, and of plain passes in its place; both
-            are 0 where they were not counted.
-    """
-
-    tops: np.ndarray
-    lefts: np.ndarray
-    size: int
-    extent: tuple[int, int]
-    logits: np.ndarray
-    clean_logits: np.ndarray
-    totals: dict[str, np.ndarray]
-    clean_totals: dict[str, np.ndarray]
-    method: str
-    multiply_adds: int = 0
-    plain_multiply_adds: int = 0
+    tops: np.ndarray  # first rows of the squares, in pixels
+    lefts: np.ndarray  # their first columns: the squares lie on a grid
+    size: int  # side of the square, in pixels
+    extent: tuple[int, int]  # height and width of the picture, in pixels
+    logits: np.ndarray  # [rows, columns, classes]
+    clean_logits: np.ndarray  # [classes], nothing covered
+    totals: dict[str, np.ndarray]  # by layer: sum of each feature map, [rows, columns, maps]
+    clean_totals: dict[str, np.ndarray]  # by layer: [maps], nothing covered
+    method: str  # how it was computed, in words; every method is exact
+    multiply_adds: int = 0  # of this sweep; 0 where they were not counted
+    plain_multiply_adds: int = 0  # of plain passes in its place
 
     @property
     def done(self) -> np.ndarray:
@@ -81,12 +69,9 @@ class Sweep:
 def places(extent: int, size: int, step: int, over_edge: bool = False) -> np.ndarray:
     """First pixels of squares along one side of a picture; together they cover all of it.
 
-    Args:
-        over_edge: False: all squares lie inside, and one more lies flush with the far edge where
-            `step` does not divide. True: one square around the middle of every `step` pixels,
-            so that the outer ones hang over the edge.
-
-    Raises ValueError unless 1 <= size <= extent and 1 <= step <= size (wider steps leave gaps).
+    All lie inside, one more flush with the far edge where `step` does not divide. With `over_edge`
+    one lies around the middle of every `step` pixels: the outer ones hang over the edge.
+    ValueError unless 1 <= size <= extent and 1 <= step <= size (wider steps leave gaps).
     """
     if not 1 <= size <= extent:
         raise ValueError(f"the square must be 1 to {extent} px wide, not {size}")
@@ -99,19 +84,17 @@ def places(extent: int, size: int, step: int, over_edge: bool = False) -> np.nda
 
 def input_picture(network: Network, image: object) -> Tensor:
     """A Picture, PIL image or Tensor as the network sees it: Tensor [channels, H, W]."""
-    known = isinstance(image, Tensor)
-    picture = image if known else network.preprocess(getattr(image, "image", image))
-    return on_cpu(picture.detach())
+    if not isinstance(image, Tensor):
+        image = network.preprocess(getattr(image, "image", image))
+    return on_cpu(image.detach())
 
 
 def filling(network: Network, image: object, fill: object = "grey", seed: int = 0) -> Tensor:
     """What comes in place of covered pixels: a whole picture, Tensor [channels, H, W].
 
-    Args:
-        fill: "grey" (mid-grey), "mean" (mean colour of this picture), "blur" (this picture out
-            of focus, by a 16th of its width), "noise" (random colours), or another picture.
-
-    Raises ValueError for another fill, or a picture of another size.
+    `fill` is "grey" (mid-grey), "mean" (mean colour of this picture), "blur" (this picture out of
+    focus, by a 16th of its width), "noise" (random colours, by `seed`), or another picture.
+    ValueError for another fill, or a picture of another size.
     """
     picture = input_picture(network, image)
     channels, height, width = picture.shape
@@ -123,8 +106,7 @@ def filling(network: Network, image: object, fill: object = "grey", seed: int = 
     if fill == "mean":
         return picture.mean((1, 2), keepdim=True).expand_as(picture)
     if fill == "blur":
-        blurred = ndimage.gaussian_filter(picture.numpy(), (0, width / 16, width / 16))
-        return torch.from_numpy(blurred)
+        return torch.from_numpy(ndimage.gaussian_filter(picture.numpy(), width / 16, axes=(1, 2)))
     if fill not in FILLS:
         raise ValueError(f"no fill {fill!r}: {', '.join(FILLS)}, or a picture")
     level = torch.tensor(128)
@@ -164,12 +146,11 @@ def sweep(
         size, step: side of the square and distance between places, in pixels.
         fill, over_edge: see `filling` and `places`.
         layers: layers whose feature maps are to be summed, as `layers.resolve` takes them.
-        prepared: `exact.Sweeper(network, layers)` that you made before, to save time with many
-            pictures; it brings its layers along.
+        prepared: `exact.Sweeper(network, layers)` made once for many pictures, with its own layers.
 
     An interrupt (the stop button) gives back what is done, coarse places first, with a warning.
-    Raises ValueError for impossible sizes and fills and if `prepared` is not of this network as
-    it is now, `layers.UnknownLayer`.
+    ValueError for impossible sizes and fills, and if `prepared` is not of this network as it is
+    now; `layers.UnknownLayer`.
     """
     picture, under = input_picture(network, image), filling(network, image, fill)
     names = [layers] if isinstance(layers, str) else list(layers)
@@ -230,8 +211,7 @@ def growing(
 def drop(sweep: Sweep, target: int, of: str = "logit") -> np.ndarray:
     """How much covering each place takes from one class, [rows, columns]; below 0 it gives.
 
-    Args:
-        of: "logit", or "probability", which the other classes' logits change as well.
+    `of` says what it takes: "logit", or "probability", which other classes' logits change as well.
     """
     if of == "logit":
         return sweep.clean_logits[target] - sweep.logits[..., target]
@@ -309,9 +289,7 @@ def judge(
 ) -> dict[str, np.ndarray]:
     """One sweep for each picture, held against its mask; kept on disk.
 
-    Args:
-        size, step, fill: as for `sweep`.
-        layer: also where covering takes most from this layer's strongest map.
+    Arguments as for `sweep`, but of one `layer` at most.
 
     Returns:
         Arrays with one entry a picture. `right`: 1 if it is recognised, 0 if not, NaN if the
@@ -320,9 +298,9 @@ def judge(
         have its middle on the object? `centre`: is the middle of the picture object? `chance`:
         part of the places on object. `share`: of the evidence (`per_pixel`) on the object,
         `area`: of the picture. `changed`: part of the places that change the answer. `fall`: of
-        the logit at the deciding place `row`, `column` (in pixels). With a layer also `map`, its
-        number, `map_row`, `map_column`, where it loses most, and `map_fall`, the part of its total
-        that it loses there; NaN if the total is not positive.
+        the logit at the deciding place `row`, `column` (in pixels). With a layer also `map`, the
+        number of its strongest map, `map_row`, `map_column`, where it loses most, and `map_fall`,
+        the part of its total that it loses there; NaN if the total is not positive.
 
     Raises ValueError without pictures, or for one that has no mask.
     """
@@ -331,42 +309,36 @@ def judge(
         prepared = Sweeper(network, layer or ())
         for picture in pictures:
             mask = judging.object_mask(network, picture)
+            on_object = mask > 0.5
             (*_, swept) = growing(network, picture, size, step, fill, prepared=prepared)
-            yield _judged(network, picture, mask, swept, layer)
+            known = getattr(picture, "label", None) in network.classes
+            target = target_class(network, picture, swept.clean_logits)
+            answer = swept.clean_logits.argmax()
+            fall = drop(swept, target)
+            row, column = peak(swept, fall)
+            middles = np.ix_(*(middle.astype(int) for middle in swept.centres))
+            found = {
+                "right": float(answer == target) if known else np.nan,
+                "hit": on_object[row, column],
+                "hit_probability": on_object[peak(swept, drop(swept, target, "probability"))],
+                "centre": on_object[swept.extent[0] // 2, swept.extent[1] // 2],
+                "chance": on_object[middles].mean(),
+                "share": judging.share(per_pixel(swept, fall), mask),
+                "area": mask.mean(),
+                "changed": (swept.logits.argmax(-1) != answer).mean(),
+                "fall": fall.max(),
+                "row": row,
+                "column": column,
+            }
+            if layer:
+                found["map"] = number = strongest_map(swept, layer)
+                total = swept.clean_totals[layer][number]
+                lost = total - swept.totals[layer][..., number]
+                found["map_fall"] = lost.max() / total if total > 0 else np.nan
+                found["map_row"], found["map_column"] = peak(swept, lost)
+            yield found
 
     return _of_each("judge", network, pictures, (size, step, fill, layer or ""), each())
-
-
-def _judged(
-    network: Network, picture: object, mask: np.ndarray, swept: Sweep, layer: str | None
-) -> dict[str, float]:
-    known = getattr(picture, "label", None) in network.classes
-    target = target_class(network, picture, swept.clean_logits)
-    answer = swept.clean_logits.argmax()
-    fall = drop(swept, target)
-    row, column = peak(swept, fall)
-    middles = np.ix_(*(middle.astype(int) for middle in swept.centres))
-    height, width = swept.extent
-    found = {
-        "right": float(answer == target) if known else np.nan,
-        "hit": mask[row, column] > 0.5,
-        "hit_probability": mask[peak(swept, drop(swept, target, "probability"))] > 0.5,
-        "centre": mask[height // 2, width // 2] > 0.5,
-        "chance": (mask[middles] > 0.5).mean(),
-        "share": judging.share(per_pixel(swept, fall), mask),
-        "area": mask.mean(),
-        "changed": (swept.logits.argmax(-1) != answer).mean(),
-        "fall": fall.max(),
-        "row": row,
-        "column": column,
-    }
-    if layer:
-        found["map"] = number = strongest_map(swept, layer)
-        total = swept.clean_totals[layer][number]
-        lost = total - swept.totals[layer][..., number]
-        found["map_fall"] = lost.max() / total if total > 0 else np.nan
-        found["map_row"], found["map_column"] = peak(swept, lost)
-    return found
 
 
 def hide(network: Network, pictures: Sequence, fill: str = "grey") -> dict[str, np.ndarray]:
@@ -379,8 +351,8 @@ def hide(network: Network, pictures: Sequence, fill: str = "grey") -> dict[str, 
     def each() -> Iterator[dict]:
         for picture in pictures:
             mask = judging.object_mask(network, picture)
-            parts = input_picture(network, picture), filling(network, picture, fill)
-            yield judging.hidden(network, *parts, mask)
+            shown = input_picture(network, picture)
+            yield judging.hidden(network, shown, filling(network, shown, fill), mask)
 
     return _of_each("hide", network, pictures, (fill,), each())
 
@@ -413,11 +385,10 @@ def curves(
                 "centre": -away,
                 "random": np.random.default_rng(0).random(away.shape),
             }
-            ask = partial(judging.curve, network, shown, under, target=target, steps=steps)
             yield {
-                f"{name} {kind}": ask(order, insert=kind == "insertion")
+                f"{name} {way}": judging.curve(network, shown, under, order, target, steps, insert)
                 for name, order in orders.items()
-                for kind in ("deletion", "insertion")
+                for way, insert in (("deletion", False), ("insertion", True))
             }
 
     return _of_each("curves", network, pictures, (size, step, fill, steps), each())

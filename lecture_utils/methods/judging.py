@@ -16,9 +16,8 @@ from lecture_utils.models import Network, on_cpu
 def black_and_white(network: Network) -> tuple[Tensor, Tensor]:
     """What `preprocess` makes of a black and of a white pixel, Tensors [channels, 1, 1]."""
     sides = (network.input_size, network.input_size)
-    black, white = (
-        network.preprocess(Image.new("RGB", sides, name)) for name in ("black", "white")
-    )
+    black = network.preprocess(Image.new("RGB", sides, "black"))
+    white = network.preprocess(Image.new("RGB", sides, "white"))
     return black[:, :1, :1], white[:, :1, :1]
 
 
@@ -47,9 +46,8 @@ def share(importance: np.ndarray, mask: np.ndarray) -> float:
 def hidden(network: Network, picture: Tensor, under: Tensor, mask: np.ndarray) -> dict:
     """Logits [classes] of a picture, and with parts of it taken from `under`.
 
-    Returns:
-        `clean`; `object`: its shape covered; `box`: the upright rectangle around it covered, so
-        that no outline gives it away; `background`: all but the object covered.
+    `clean`; `object`: its shape covered; `box`: the upright rectangle around it covered, so that
+    no outline gives it away; `background`: all but the object covered.
     """
     box = np.zeros_like(mask)
     if found := ndimage.find_objects((mask > 0.1).astype(int)):
@@ -70,17 +68,14 @@ def curve(
 ) -> np.ndarray:
     """Probability of one class while pixels are taken from `under`, most important first.
 
-    Args:
-        importance: [H, W]; equal values in reading order.
-        insert: the other way round: starts with `under`, in which pixels are shown.
-
-    Returns:
-        [steps + 1] probabilities for 0 ... all pixels, in equal steps. Deletion and insertion
-        as in Petsiuk, Das & Saenko (BMVC 2018, RISE); the mean is the area under the curve.
+    `importance` is [H, W], equal values go in reading order. `insert` is the other way round: it
+    starts with `under`, in which pixels are shown. Gives [steps + 1] probabilities for 0 ... all
+    pixels, in equal steps; their mean is the area under the curve. Deletion and insertion as in
+    Petsiuk, Das & Saenko (BMVC 2018, RISE).
     """
     start, end = (under, picture) if insert else (picture, under)
     rank = np.argsort(np.argsort(-importance, axis=None, kind="stable"))
     rank = torch.from_numpy(rank.reshape(importance.shape))
-    counts = np.linspace(0, rank.numel(), steps + 1).round().astype(int)
-    batch = torch.stack([torch.where(rank < count, end, start) for count in counts.tolist()])
+    counts = np.linspace(0, rank.numel(), steps + 1).round()
+    batch = torch.stack([torch.where(rank < count, end, start) for count in counts])
     return network(batch).softmax(1)[:, target].numpy()
