@@ -138,11 +138,11 @@ def _view(network: Network, image: Image.Image) -> np.ndarray:
 
 def patch(view: np.ndarray, box: tuple[int, int, int, int], outside: int = 255) -> np.ndarray:
     """Cut (top, left, bottom, right) out of a picture [H, W, 3]; where there is none, `outside`."""
-    rows, columns = np.arange(box[0], box[2]), np.arange(box[1], box[3])
-    height, width = view.shape[:2]
-    cut = view[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
-    cut[(rows < 0) | (rows >= height)] = outside
-    cut[:, (columns < 0) | (columns >= width)] = outside
+    top, left, bottom, right = box
+    cut = np.full((bottom - top, right - left, 3), outside, np.uint8)
+    up, down = np.clip((top, bottom), 0, view.shape[0])
+    first, last = np.clip((left, right), 0, view.shape[1])
+    cut[up - top : down - top, first - left : last - left] = view[up:down, first:last]
     return cut
 
 
