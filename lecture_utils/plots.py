@@ -273,11 +273,35 @@ def sheet(blocks: Sequence[Sequence], side: int = 30, columns: int = 8) -> np.nd
     return mosaic([tiles(block, side, gap=0) for block in blocks], columns, gap=8)
 
 
-def marked(seen: Sequence, field, ranking, unit: int, side: int = 110) -> np.ndarray:
+def marked(
+    seen: Sequence, field, ranking, unit: int, side: int = 110, columns: int = 3
+) -> np.ndarray:
     """The pictures of one unit's ranking with its receptive field drawn into each, as a mosaic."""
-    pictures, _, rows, columns = (part[unit] for part in ranking)
-    boxes = [field.box(row, column) for row, column in zip(rows, columns)]
-    return tiles([with_box(seen[p], box, width=4) for p, box in zip(pictures, boxes)], side)
+    pictures, _, *places = (part[unit] for part in ranking)
+    boxes = [field.box(row, column) for row, column in zip(*places)]
+    framed = [with_box(seen[p], box, width=4) for p, box in zip(pictures, boxes)]
+    return tiles(framed, side, columns)
+
+
+def hill(counts: np.ndarray, edges: np.ndarray, text: str, width: int = 420) -> np.ndarray:
+    """A histogram in a millisecond: bars over `edges`, a red line at 0; uint8 [220, width, 3].
+
+    `text` says what is counted and stands below, between the smallest and the largest value.
+    """
+    used = np.flatnonzero(counts)
+    low, high = min(edges[used[0]], 0), max(edges[used[-1] + 1], 0)
+    sheet = Image.new("RGB", (width, 220), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 16)
+    across = 4 + (edges - low) / (high - low) * (width - 8)
+    for left, right, count in zip(across, across[1:], counts / counts.max()):
+        if count:
+            pen.rectangle((left, 190 - 180 * count, max(left, right - 1), 190), COLOURS[0])
+    zero = across[np.abs(edges).argmin()]
+    pen.line((zero, 4, zero, 194), COLOURS[1], 3)
+    pen.text((0, 214), f"{low:.1f}", "black", font, "ls")
+    pen.text((width / 2, 214), text, "black", font, "ms")
+    pen.text((width, 214), f"{high:.1f}", "black", font, "rs")
+    return np.asarray(sheet)
 
 
 # --- lecture 5: occlusion -----------------------------------------------------------------------

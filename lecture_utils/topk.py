@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -91,6 +92,21 @@ def _summary(maps: Tensor, directions: int) -> Tensor:
     return torch.stack([peak, place // width, place % width, mean], 1)
 
 
+def of_picture(network: Network, image: Image.Image, names: Iterable[str]) -> dict[str, Ranking]:
+    """The largest response of each unit to one picture, and its place; arrays [units, 1].
+
+    As in a scan of this picture alone: its number is 0.
+    """
+    keep = functools.partial(_summary, directions=0)
+    summaries = layers.record(network, network.preprocess(image)[None], list(names), keep)
+    rankings = {}
+    for name, summary in summaries.items():
+        peaks, rows, columns, _ = summary[0].numpy()[:, :, None]
+        places = rows.astype(np.int32), columns.astype(np.int32)
+        rankings[name] = Ranking(np.zeros(peaks.shape, int), peaks, *places)
+    return rankings
+
+
 def random_directions(width: int, count: int) -> Tensor:
     """Random unit vectors [count, width], the same at each call."""
     vectors = torch.randn(count, width, generator=torch.Generator().manual_seed(0))
@@ -122,11 +138,11 @@ def _view(network: Network, image: Image.Image) -> np.ndarray:
 
 def patch(view: np.ndarray, box: tuple[int, int, int, int], outside: int = 255) -> np.ndarray:
     """Cut (top, left, bottom, right) out of a picture [H, W, 3]; where there is none, `outside`."""
-    rows, columns = np.arange(box[0], box[2]), np.arange(box[1], box[3])
-    height, width = view.shape[:2]
-    cut = view[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
-    cut[(rows < 0) | (rows >= height)] = outside
-    cut[:, (columns < 0) | (columns >= width)] = outside
+    top, left, bottom, right = box
+    cut = np.full((bottom - top, right - left, 3), outside, np.uint8)
+    up, down = np.clip((top, bottom), 0, view.shape[0])
+    first, last = np.clip((left, right), 0, view.shape[1])
+    cut[up - top : down - top, first - left : last - left] = view[up:down, first:last]
     return cut
 
 
@@ -169,26 +185,66 @@ def selectivity(scan: LayerScan) -> np.ndarray:
         return (best - others) / (best + others)
 
 
-def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking) -> np.ndarray:
-    """How far the places of the largest responses lie on the object, 0..1, [units, k].
+def core(field: ReceptiveField) -> ReceptiveField:
+    """The middle of each unit's receptive field, a square as wide as the stride.
 
-    Of the receptive field only the middle counts, one stride wide: deep units see nearly the whole
-    picture, and what the object covers of that says nothing. Compare with `masks.mean()`, the masks
-    being those of `views`. ValueError for a layer without positions, or without masks.
+    Deep units see nearly the whole picture; their middles still differ. ValueError for a layer
+    whose units have no place.
     """
     size, stride, start = np.array([pair(v) for v in (field.size, field.stride, field.start)])
     if not stride.all():
         raise ValueError("the units of this layer have no place in the picture")
+    middle = start + (size - stride) // 2
+    return ReceptiveField(tuple(stride.tolist()), tuple(stride.tolist()), tuple(middle.tolist()))
+
+
+def on_object(masks: np.ndarray | None, field: ReceptiveField, ranking: Ranking) -> np.ndarray:
+    """How far the places of the largest responses lie on the object, 0..1, [units, k].
+
+    Of the receptive field only the `core` counts: what the object covers of the whole field says
+    nothing. The masks are those of `views`; compare with `blindly_on_object`. ValueError for a
+    layer without positions, or without masks.
+    """
+    middle = core(field)
     if masks is None:
         raise ValueError("these pictures have no masks of the object")
-    places = np.stack([ranking.rows, ranking.columns], -1).reshape(-1, 2)
-    corners = start + (size - stride) // 2 + places * stride
-    corners = corners.clip(0, np.subtract(masks.shape[1:], 1))
-    shares = [
-        masks[number, top : top + stride[0], left : left + stride[1]].mean() / 255
-        for number, (top, left) in zip(ranking.pictures.flat, corners)
+    last = np.subtract(masks.shape[1:], 1)
+    shares = []
+    for number, row, column in zip(*(part.flat for part in (ranking[0], *ranking[2:]))):
+        top, left, bottom, right = middle.box(row, column)
+        top, left = np.clip((top, left), 0, last)
+        shares.append(masks[number, top : max(bottom, top + 1), left : max(right, left + 1)].mean())
+    return np.reshape(shares, ranking.pictures.shape) / 255
+
+
+def blindly_on_object(masks: np.ndarray, field: ReceptiveField, places: tuple[int, int]) -> float:
+    """What `on_object` gives on average if each of a layer's rows x columns is equally likely.
+
+    Not `masks.mean()`: a deep layer's units look at the middle of the picture, where objects are.
+    """
+    rows, columns = np.indices(places).reshape(2, 1, -1)
+    everywhere = Ranking(np.zeros_like(rows), np.zeros(rows.shape), rows, columns)
+    return float(on_object(masks.mean(0)[None], field, everywhere).mean())
+
+
+def highest_contrast(views: np.ndarray, field: ReceptiveField, places: tuple[int, int]) -> Ranking:
+    """For each picture the one of a layer's rows x columns around which grey values vary most.
+
+    A network without weights to compare with: standard deviation in the receptive field, of large
+    ones in the middle 51 pixels. Arrays [pictures, 1].
+    """
+    size, start = np.array([pair(field.size), pair(field.start)])
+    middles = [
+        (first + (width - 1) // 2 + np.arange(count) * stride).clip(0, views.shape[1] - 1)
+        for first, width, count, stride in zip(start, size, places, pair(field.stride))
     ]
-    return np.reshape(shares, ranking.pictures.shape)
+    grey = views.astype(np.float32).mean(-1)
+    window = (0, *np.minimum(size, 51))
+    mean, square = (ndimage.uniform_filter(part, window) for part in (grey, grey**2))
+    deviation = np.sqrt((square - mean**2).clip(0))[:, middles[0]][:, :, middles[1]]
+    best = deviation.reshape(len(views), -1).argmax(1)[:, None]
+    values = np.take_along_axis(deviation.reshape(len(views), -1), best, 1)
+    return Ranking(np.arange(len(views))[:, None], values, best // places[1], best % places[1])
 
 
 def along(responses: np.ndarray, direction: np.ndarray, k: int = 9) -> Ranking:

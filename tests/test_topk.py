@@ -470,3 +470,47 @@ def test_along_a_unit_and_along_a_mixture():
     assert by_hand[mixed.pictures[0]].tolist() == mixed.values[0].tolist()
     flat = topk.along(maps[:, :, 0, 0], np.eye(4)[1], k=20)
     assert maps[flat.pictures[0], 1, 0, 0].tolist() == np.sort(maps[:, 1, 0, 0])[::-1].tolist()
+
+
+def test_blind_places_are_those_of_the_layer():
+    masks = np.zeros((3, 160, 160), np.uint8)
+    masks[:, 32:64, 32:64] = 255
+    masks[0] = 255
+    field = layers.ReceptiveField(size=16, stride=16, start=32)  # cells of 16 from 32 on
+    everywhere = [
+        topk.on_object(
+            masks, field, topk.Ranking(*np.array([[[picture]], [[0]], [[row]], [[column]]]))
+        )
+        for picture in range(3)
+        for row in range(4)
+        for column in range(4)
+    ]
+    assert topk.blindly_on_object(masks, field, (4, 4)) == pytest.approx(
+        np.mean(everywhere), abs=1 / 255
+    )
+
+
+def test_the_highest_contrast_is_at_the_edge_of_a_square():
+    views = np.full((2, 160, 160, 3), 100, np.uint8)
+    views[0, 80:100, 120:] = 255
+    views[1, :, :30] = 0
+    field = layers.ReceptiveField(size=11, stride=4, start=-2)
+    found = topk.highest_contrast(views, field, (39, 39))
+    assert found.pictures.tolist() == [[0], [1]]
+    for number, row, column in (
+        (0, found.rows[0, 0], found.columns[0, 0]),
+        (1, 5, found.columns[1, 0]),
+    ):
+        top, left, bottom, right = field.box(row, column, 160)
+        assert np.ptp(views[number, top:bottom, left:right]) > 0
+    middle = topk.core(field)
+    assert middle.box(0, 0) == (1, 1, 5, 5) and middle.box(2, 1) == (9, 5, 13, 9)
+
+
+def test_one_picture_answers_as_in_a_scan():
+    network, pictures = whole_numbers(), some_pictures(1)
+    scan = topk.scan(network, iter(pictures), ["first", "last"])
+    alone = topk.of_picture(network, pictures[0].image, ["first", "last"])
+    for name, ranking in alone.items():
+        for one, other in zip(ranking, scan[name].strongest):
+            np.testing.assert_array_equal(one, other)
