@@ -220,12 +220,10 @@ def _places(points: np.ndarray, size: int, margin: int) -> np.ndarray:
     return size / 2 + (points - middle) / reach * (1, -1) * (size / 2 - margin)
 
 
-def dots(
-    points: np.ndarray, labels: Sequence, query: int | None = None, linked=(), size: int = 900
-) -> np.ndarray:
+def dots(points: np.ndarray, labels: Sequence, size: int = 900) -> np.ndarray:
     """A map [n, 2] as pixels [size, size, 3]: 7 colours, discs and rings, tell up to 14 classes.
 
-    Each class is named above most of its points. Black lines join the `query` to the `linked`.
+    Each class is named above most of its points.
     """
     sheet = Image.new("RGB", (size, size), "white")
     pen, places = ImageDraw.Draw(sheet), _places(points, size, 24)
@@ -235,11 +233,6 @@ def dots(
         colour = COLOURS[kind % len(COLOURS)]
         box = (x - radius, y - radius, x + radius, y + radius)
         pen.ellipse(box, None if kind // len(COLOURS) % 2 else colour, colour, 2)
-    for other in linked:
-        pen.line([*places[query], *places[other]], "black", 2)
-    if query is not None:
-        x, y = places[query]
-        pen.ellipse((x - 14, y - 14, x + 14, y + 14), "white", "black", 5)
     font = ImageFont.load_default(28)
     for kind, name in enumerate(names):
         across, down = places[number == kind].T
@@ -247,6 +240,16 @@ def dots(
         x, y = np.median(across).clip(width, size - width), max(np.percentile(down, 15) - 14, 32)
         pen.text((x, y), str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
     return np.asarray(sheet)
+
+
+def linked(sheet: np.ndarray, points: np.ndarray, query: int, others: Sequence) -> np.ndarray:
+    """A map that `dots` drew of these points, with black lines from one of them to others."""
+    picture, places = Image.fromarray(sheet), _places(points, len(sheet), 24)
+    pen, (x, y) = ImageDraw.Draw(picture), places[query]
+    for other in others:
+        pen.line([x, y, *places[other]], "black", 2)
+    pen.ellipse((x - 14, y - 14, x + 14, y + 14), "white", "black", 5)
+    return np.asarray(picture)
 
 
 def pictures_at(points: np.ndarray, thumbnails: np.ndarray, size: int = 1400) -> np.ndarray:

@@ -29,7 +29,7 @@ explorers: weakref.WeakValueDictionary[str, "Explorer"] = weakref.WeakValueDicti
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture to be shown `width` CSS pixels wide, its pixels sharp; for photos: not sharp."""
+    """A picture, or its bytes, to be shown `width` CSS pixels wide; sharp=False for photos."""
 
     image: Any
     width: int = 320
@@ -165,6 +165,8 @@ def _ready(thing: Any) -> str | Pixels:
     if isinstance(thing, str):
         return thing
     if isinstance(thing, Pixels):
+        if isinstance(thing.image, bytes):  # made before: nothing is left to do
+            return thing
         picture = Image.fromarray(plots.to_pixels(thing.image))
         if picture.width > 2 * thing.width > 0:  # a large photo: no screen shows its every pixel
             picture.thumbnail((2 * thing.width, picture.height))

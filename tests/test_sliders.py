@@ -228,6 +228,21 @@ def test_photos_travel_as_jpeg_and_no_larger_than_a_screen_shows_them() -> None:
     assert (body.format, body.value[:4]) == ("png", b"\x89PNG")
 
 
+def test_a_picture_made_before_travels_as_it_is() -> None:
+    made = plots.png(np.eye(40))
+    view = sliders.explore(lambda: sliders.Pixels(made, 300))
+    assert view.panels.children[0].body.value == made
+    assert view.panels.children[0].body.layout.width == "300px"
+
+
+def test_lines_on_a_map_lead_from_one_point_to_others() -> None:
+    points = np.array([(0, 0), (10, 0), (0, 10), (10, 10)])
+    sheet = plots.dots(points, list("aabb"), 200)
+    drawn = plots.linked(sheet, points, 0, [3])
+    assert (drawn[100, 100] == 0).all() and (sheet[100, 100] == 255).all()
+    assert (drawn[176, 24] == 255).all()  # the one is a white disc
+
+
 def test_a_bar_below_a_map_goes_from_low_to_high() -> None:
     drawn = plots.with_bar(np.zeros((8, 8)), plots.SIGNED, -1.5, 1.5, "response", width=240)
     assert drawn.shape == (280, 240, 3) and (drawn[:240] == 0).all()
