@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch import Tensor
 
 from lecture_utils import images, layers, store
@@ -64,6 +64,28 @@ def _units(field: ReceptiveField, pixels: np.ndarray, axis: int, count: int):
     return nearest, (nearest == units) | everywhere
 
 
+def fed_by(below: ReceptiveField, shape: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
+    """Pixels (top, left, bottom, right) of the units below that may feed a unit which sees `box`.
+
+    `box` is the unit's whole field, `field.box(row, column)`. Those units of the layer `below`, a
+    map of `shape` [height, width], may feed it whose own fields lie within; each lies on the one
+    stride around its centre, as in `aligned`. At least one unit is taken.
+    """
+    sides = [_ground(below, axis, shape[axis], box[axis], box[axis + 2]) for axis in (0, 1)]
+    (top, bottom), (left, right) = sides
+    return top, left, bottom, right
+
+
+def _ground(field: ReceptiveField, axis: int, count: int, low: int, high: int) -> tuple[int, int]:
+    size, stride, start = (pair(part)[axis] for part in (field.size, field.stride, field.start))
+    if stride == 0:  # every unit sees all that is read of the picture
+        return max(low, start), min(high, start + size)
+    first = np.clip(np.ceil((low - start) / stride), 0, count - 1)
+    last = np.clip(np.floor((high - size - start) / stride), first, count - 1)
+    middle = start + size / 2
+    return int(middle + (first - 0.5) * stride), int(middle + (last + 0.5) * stride)
+
+
 def localisation(maps: Tensor) -> Tensor:
     """How far a map is gathered in few places: 0 even everywhere, 1 all in a single place.
 
@@ -103,6 +125,19 @@ class Statistics:
     @property
     def pictures(self) -> int:
         return len(self.zeros)
+
+    @property
+    def zeros_by_channel(self) -> np.ndarray:
+        """Share of the places of each channel that are not above zero, over all pictures."""
+        return 1 - self.places_on / (self.pictures * self.places)
+
+    def silent_in(self, count: int | Sequence[int]) -> np.ndarray:
+        """Share of channels expected to be silent in `count` of these pictures drawn at random.
+
+        Hypergeometric, as Hurlbert (1971, Ecology 52:577) counts the species a sample misses.
+        """
+        on = self.pictures_on[:, None]
+        return stats.hypergeom.pmf(0, self.pictures, on, np.atleast_1d(count)).mean(0)
 
     def counts(self) -> dict[str, int]:
         """How many channels there are, and how many are dead or never rest.
@@ -166,6 +201,37 @@ def _statistics(summary: Tensor) -> Statistics:
     on = np.array(on, int)  # [channels, pictures]
     zeros = 1 - on.mean(0) / places
     return Statistics(int(places[0]), on.sum(1), (on > 0).sum(1), zeros, gathered, blobs)
+
+
+def woken(
+    network: Network, name: str, channels: Sequence[int], batch: Tensor, steps=5, size=0.1
+) -> np.ndarray:
+    """Which silent channels of a ReLU layer small changes of pictures, made for them, switch on.
+
+    Channel i starts from picture i of the batch (and round again). Each of `steps` moves every
+    pixel by `size`, in the units of the network's input, to where the channel's highest value
+    before the ReLU rises, and not beyond black and white. Gives bool [channels].
+    """
+    place, _, call = layers.resolve(network, name).partition("#")
+    given, own = [], np.arange(len(channels))
+    hook = network.module.get_submodule(place).register_forward_pre_hook(
+        lambda _module, inputs: given.append(inputs[0].clone())  # the ReLU may overwrite it
+    )
+    black, white = -network.mean / network.std, (1 - network.mean) / network.std
+    x = batch[own % len(batch)]
+    try:
+        for step in range(steps + 1):
+            x = x.detach().requires_grad_()
+            given.clear()
+            network.module(x)
+            before = given[int(call or 0) - 1]  # of several calls that one, or the last
+            value = before.reshape(*before.shape[:2], -1).amax(2)[own, channels]
+            if step < steps:
+                x = x + size * torch.autograd.grad(value.sum(), x)[0].sign()
+                x = x.clamp(black, white)
+    finally:
+        hook.remove()
+    return (value > 0).numpy()
 
 
 def shifted(image: Image.Image, right: int = 0, down: int = 0) -> Image.Image:

@@ -106,6 +106,33 @@ def test_a_layer_without_positions_covers_the_whole_picture() -> None:
     assert activations.unit_at(field, (1, 1), 31, 5) == (0, 0)
 
 
+def test_what_feeds_a_unit_lies_where_its_gradient_is() -> None:
+    first, second = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 4, 3)
+    module = small(first, nn.ReLU(), second)
+    fields = layers.receptive_field(module, "0"), layers.receptive_field(module, "2")
+    below = torch.rand(1, 4, 15, 15, requires_grad=True)
+    second(below)[0, :, 5, 7].sum().backward()
+    units = np.argwhere(below.grad.abs().sum((0, 1)).numpy())
+    box = activations.fed_by(fields[0], (15, 15), fields[1].box(5, 7))
+    top, left, bottom, right = box
+    middles = 0 + 3 / 2 + units * 2  # start, size and stride of the first layer
+    assert (top, left) == tuple((middles.min(0) - 1).astype(int))
+    assert (bottom, right) == tuple((middles.max(0) + 1).astype(int))
+
+
+def test_a_silent_channel_wakes_if_a_small_change_reaches_it() -> None:
+    module = small(nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True))
+    conv = module.module[0]
+    with torch.no_grad():
+        conv.weight.copy_(torch.eye(3)[:, :, None, None])
+        conv.bias.copy_(torch.tensor([-0.6, -0.9, -2.0]))
+    batch = torch.full((2, 3, 32, 32), 0.3)
+    assert activations.woken(module, "1", [0, 1, 2], batch).tolist() == [True, False, False]
+    wider = activations.woken(module, "1", [0, 1, 2], batch, steps=20)
+    assert wider.tolist() == [True, True, False], "not beyond white"
+    assert not module.module[1]._forward_pre_hooks
+
+
 def test_units_that_see_everything_are_spread_evenly() -> None:
     net = small(nn.Conv2d(3, 2, 4, stride=4), nn.GroupNorm(1, 2), size=16)
     field, values = layers.receptive_field(net, "1"), np.arange(16.0).reshape(4, 4)
@@ -190,6 +217,16 @@ def test_counts_of_dead_nearly_dead_and_always_on_channels() -> None:
         "nearly dead": 1,
         "always on": 1,
     }
+
+
+def test_channels_one_by_one_and_what_fewer_pictures_would_miss() -> None:
+    maps = torch.zeros(10, 3, 2, 2)
+    maps[:, 0] = 1
+    maps[:2, 1, 0, 0] = 1
+    found = activations.measure(maps)
+    np.testing.assert_allclose(found.zeros_by_channel, [0, 0.95, 1])
+    # five of ten pictures miss both of the two in which channel 1 is on: C(8, 5) / C(10, 5)
+    np.testing.assert_allclose(found.silent_in([5, 10]), [(0 + 56 / 252 + 1) / 3, 1 / 3])
 
 
 def test_bad_values_are_refused() -> None:
