@@ -46,6 +46,7 @@ MAIN = Recipe(snapshots=(0, 1, 2, 5, 24))
 WHOLE = replace(MAIN, snapshots=())
 FIRST = replace(WHOLE, first_layer_only=True)
 STILL = replace(FIRST, shift=0, light=0.0, colour=0.0, flips=False)  # the same in all epochs
+BY_HEART = replace(STILL, epochs=40, rate=0.02, smoothing=0.0)  # at which random labels are learned
 
 RECIPES = {
     "mini_alexnet": MAIN,
@@ -57,7 +58,8 @@ RECIPES = {
     "no_decay": replace(FIRST, decay=0.0, first_decay=0.0),
     "few_epochs": replace(FIRST, epochs=2, after=1),
     "no_augmentation": STILL,
-    "random_labels": replace(STILL, shuffled_labels=True),
+    "random_labels": replace(BY_HEART, shuffled_labels=True),
+    "right_labels": BY_HEART,
     "overfit": replace(STILL, every=10, epochs=10 * STILL.epochs, after=10 * STILL.after),
     "zfnet": replace(FIRST, plan="zfnet"),
     "residual": replace(FIRST, plan="residual"),

@@ -67,7 +67,7 @@ def fetch(url: str, file: Path, path: str, layer: nn.Module) -> dict[str, np.nda
             if remote.gives_parts:
                 return _read(io.BufferedReader(remote, BLOCK), path, layer)
             size = f"{remote.size / 1e6:.0f} MB" if remote.size else "of unknown size"
-            print(f"{host} gives only the whole {file.name}, {size}: downloading", file=sys.stderr)
+            sys.stderr.write(f"{host} gives only the whole {file.name}, {size}: downloading\n")
             checksum = torch.hub.HASH_REGEX.search(file.name)
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(file), checksum and checksum[1])
