@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lecture_utils import images, store
+from lecture_utils import images, layers, store
 from lecture_utils.exact import Sweeper
 from lecture_utils.methods import fingerprints, judging
 from lecture_utils.models import Network, on_cpu
@@ -93,8 +93,9 @@ def filling(network: Network, image: object, fill: object = "grey", seed: int = 
     """What comes in place of covered pixels: a whole picture, Tensor [channels, H, W].
 
     `fill` is "grey" (mid-grey), "mean" (mean colour of this picture), "blur" (this picture out of
-    focus, by a 16th of its width), "noise" (random colours, by `seed`), or another picture.
-    ValueError for another fill, or a picture of another size.
+    focus, by a 16th of its width), "noise" (random colours, by `seed`), another picture, or, for a
+    Picture with a mask, "surroundings" (see `judging.surroundings`).
+    ValueError for another fill, a picture of another size, or without a mask.
     """
     picture = input_picture(network, image)
     channels, height, width = picture.shape
@@ -107,6 +108,8 @@ def filling(network: Network, image: object, fill: object = "grey", seed: int = 
         return picture.mean((1, 2), keepdim=True).expand_as(picture)
     if fill == "blur":
         return torch.from_numpy(ndimage.gaussian_filter(picture.numpy(), width / 16, axes=(1, 2)))
+    if fill == "surroundings":
+        return judging.surroundings(picture, judging.object_mask(network, image))
     if fill not in FILLS:
         raise ValueError(f"no fill {fill!r}: {', '.join(FILLS)}, or a picture")
     level = torch.tensor(128)
@@ -220,9 +223,30 @@ def drop(sweep: Sweep, target: int, of: str = "logit") -> np.ndarray:
     raise ValueError(f"a drop of the logit or of the probability, not of {of!r}")
 
 
+def last_maps(network: Network) -> str | None:
+    """The last ReLU whose maps have places, and are not one map per class; None if there is none.
+
+    In the networks of Krizhevsky et al. and of Zeiler & Fergus it is that of layer 5.
+    """
+    try:
+        rows = [row for row in layers.table(network) if row.kind.startswith("ReLU")]
+    except ValueError:  # its forward pass cannot be followed
+        return None
+    shapes = {row.name: row.output_shape for row in rows}
+    names = [
+        n for n, (maps, *sides) in shapes.items() if sides > [1] and maps != len(network.classes)
+    ]
+    return names[-1] if names else None
+
+
 def strongest_map(sweep: Sweep, layer: str) -> int:
     """The feature map with the largest total on the picture as it is (Zeiler & Fergus 2014)."""
     return int(sweep.clean_totals[layer].argmax())
+
+
+def lost(sweep: Sweep, layer: str, number: int) -> np.ndarray:
+    """How much covering each place takes from the total of one feature map, [rows, columns]."""
+    return sweep.clean_totals[layer][number] - sweep.totals[layer][..., number]
 
 
 def paint(sweep: Sweep, values: np.ndarray) -> np.ndarray:
@@ -332,10 +356,9 @@ def judge(
             }
             if layer:
                 found["map"] = number = strongest_map(swept, layer)
-                total = swept.clean_totals[layer][number]
-                lost = total - swept.totals[layer][..., number]
-                found["map_fall"] = lost.max() / total if total > 0 else np.nan
-                found["map_row"], found["map_column"] = peak(swept, lost)
+                total, gone = swept.clean_totals[layer][number], lost(swept, layer, number)
+                found["map_fall"] = gone.max() / total if total > 0 else np.nan
+                found["map_row"], found["map_column"] = peak(swept, gone)
             yield found
 
     return _of_each("judge", network, pictures, (size, step, fill, layer or ""), each())
@@ -344,15 +367,15 @@ def judge(
 def hide(network: Network, pictures: Sequence, fill: str = "grey") -> dict[str, np.ndarray]:
     """Logits [pictures, classes] of pictures as they are, and with parts hidden; kept on disk.
 
-    Returns `clean`, `object`, `box` and `background`, see `judging.hidden`. Raises ValueError
-    without pictures, or for one that has no mask.
+    `fill` as for `filling`. Returns `clean`, `object`, `box` and `background`, see
+    `judging.parts`. Raises ValueError without pictures, or for one that has no mask.
     """
 
     def each() -> Iterator[dict]:
         for picture in pictures:
             mask = judging.object_mask(network, picture)
-            shown = input_picture(network, picture)
-            yield judging.hidden(network, shown, filling(network, shown, fill), mask)
+            shown, under = input_picture(network, picture), filling(network, picture, fill)
+            yield judging.hidden(network, shown, under, mask)
 
     return _of_each("hide", network, pictures, (fill,), each())
 

@@ -310,6 +310,17 @@ def hill(counts: np.ndarray, edges: np.ndarray, text: str, width: int = 420) -> 
 # --- lecture 5: occlusion -----------------------------------------------------------------------
 
 
+def fall(
+    photo, values: np.ndarray, text: str = "fall of the logit", width: int = 290
+) -> np.ndarray:
+    """A map of falls [H, W] on its photo, with its scale below; see `with_bar`.
+
+    Red: covering takes, the place is important; blue: covering gives; white: nothing changes.
+    """
+    limit = np.abs(values).max() or 1
+    return with_bar(overlay(photo, signed(values), 0.6), SIGNED, -limit, limit, text, width)
+
+
 def class_map(numbers: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
     """Class numbers [...] as colours, float [..., 3], and the legend {class: colour}.
 

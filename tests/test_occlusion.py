@@ -621,6 +621,11 @@ def test_fills():
     assert (occlusion.filling(net, first, "noise") == occlusion.filling(net, second, "noise")).all()
     assert (occlusion.filling(net, first, second) == occlusion.input_picture(net, second)).all()
     assert (occlusion.input_picture(net, image) == image).all()
+    mask = judging.object_mask(net, first)
+    beside = occlusion.filling(net, first, "surroundings")
+    assert (beside == judging.surroundings(image, mask)).all()
+    with pytest.raises(ValueError, match="no mask"):
+        occlusion.filling(net, image, "surroundings")
     with pytest.raises(ValueError, match="no fill 'gray'"):
         occlusion.filling(net, first, "gray")
     with pytest.raises(layers.UnknownLayer):
@@ -674,6 +679,46 @@ def test_maps_by_hand():
 def test_share_counts_positive_evidence_only():
     mask = np.array([[1, 0], [0.5, 0]])
     assert judging.share(np.array([[3, 1], [2, -9]]), mask) == pytest.approx((3 + 1) / 6)
+
+
+def test_surroundings_are_the_largest_strip_stretched():
+    picture, mask = torch.zeros(1, 9, 9), np.zeros((9, 9))
+    picture[0, 2:6, 4:], mask[2:6, 1:4] = torch.linspace(1, 2, 5), 1
+    picture[0, 2:6, 1:4] = 7  # the object
+    filled = judging.surroundings(picture, mask)
+    assert filled.max() <= 2 and (filled[0, 2:6, 1:4].diff() > 0).all()
+    assert (filled[0, mask < 1] == picture[0, mask < 1]).all()
+    assert (judging.surroundings(picture, mask * 0) == picture).all()
+    whole = judging.surroundings(picture, mask * 0 + 1)  # from one line at an edge
+    assert whole.shape == picture.shape and whole.isfinite().all()
+    assert judging.parts(mask)["box"].sum() == 12 and judging.parts(mask * 0)["box"].sum() == 0
+
+
+def test_rates_have_wilsons_interval():
+    rate, low, high = judging.rate(np.arange(10) < 8)  # Brown, Cai & DasGupta 2001, equation (4)
+    z, n = 1.959964, 10
+    middle, half = (8 + z * z / 2) / (n + z * z), z / (n + z * z) * np.sqrt(n * 0.16 + z * z / 4)
+    assert (rate, low, high) == pytest.approx((0.8, middle - half, middle + half), abs=1e-6)
+    with pytest.raises(ValueError):
+        judging.rate(np.zeros(0, bool))
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: models.mini_alexnet(10), "relu5"),
+        (lambda: zoo.squeezenet1_1(num_classes=10), "features.12.expand3x3_activation"),
+        (lambda: zoo.resnet18(num_classes=10), "layer4.1.relu#2"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64 * 64 * 3, 10)), None),
+    ],
+)
+def test_last_maps(build, name):
+    classes = [str(number) for number in range(10)]
+    side = 64 if name is None else 160
+    net = models.wrap(build(), models.load().preprocess, classes, "untrained", side)
+    assert occlusion.last_maps(net) == name
+    if name:
+        layers.resolve(net, name)
 
 
 def test_object_mask_is_the_gallerys_mask():
@@ -822,7 +867,10 @@ def test_the_course_has_what_the_lecture_asks_for(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(occlusion, "tqdm", None)  # computing anything now would fail
         judged = occlusion.judge(net, gallery, 32, 16, layer="relu5")
-        hidden, curves = occlusion.hide(net, gallery), occlusion.curves(net, gallery, 32, 16)
+        curves = occlusion.curves(net, gallery, 32, 16)
+        hidden, _, _, beside = (
+            occlusion.hide(net, gallery, fill) for fill in ("grey", "noise", "blur", "surroundings")
+        )
         for size, step, fill in [
             *((size, 16, "grey") for size in (16, 32, 48, 64)),
             *((32, 16, fill) for fill in ("mean", "blur", "noise")),
@@ -833,6 +881,7 @@ def test_the_course_has_what_the_lecture_asks_for(monkeypatch, tmp_path):
     for stored, new in [
         (judged, occlusion.judge(net, few, 32, 16, layer="relu5")),
         (hidden, occlusion.hide(net, few)),
+        (beside, occlusion.hide(net, few, "surroundings")),
         (curves, occlusion.curves(net, few, 32, 16)),
     ]:
         assert stored.keys() == new.keys()

@@ -42,7 +42,8 @@ def occlusion_jobs(network: Network, gallery: Gallery) -> Iterator[Callable]:
     """What lecture 5 looks up: sweeps over the gallery, hidden objects, curves."""
     size, tenth = network.input_size // 5, gallery[5::10]
     yield partial(occlusion.judge, network, gallery, size, size // 2, layer="relu5")
-    yield partial(occlusion.hide, network, gallery)
+    for fill in ("grey", "blur", "noise", "surroundings"):
+        yield partial(occlusion.hide, network, gallery, fill)
     yield partial(occlusion.curves, network, gallery, size, size // 2)
     for side in (size // 2, size, 3 * size // 2, 2 * size):
         yield partial(occlusion.judge, network, tenth, side, size // 2)

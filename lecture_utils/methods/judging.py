@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy import ndimage
+from scipy.stats import binomtest
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from lecture_utils.models import Network, on_cpu
 
@@ -43,18 +45,57 @@ def share(importance: np.ndarray, mask: np.ndarray) -> float:
     return float((positive * mask).sum() / max(positive.sum(), 1e-12))
 
 
-def hidden(network: Network, picture: Tensor, under: Tensor, mask: np.ndarray) -> dict:
-    """Logits [classes] of a picture, and with parts of it taken from `under`.
+def rate(found: np.ndarray) -> tuple[float, float, float]:
+    """How often something is true (bool [n]), and its 95 % interval of Wilson: (rate, low, high).
 
-    `clean`; `object`: its shape covered; `box`: the upright rectangle around it covered, so that
-    no outline gives it away; `background`: all but the object covered.
+    Raises ValueError without any case.
+    """
+    test = binomtest(int(np.sum(found)), len(found))
+    return test.statistic, *test.proportion_ci(method="wilson")
+
+
+def rectangle(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the upright rectangle around the object; empty if there is none."""
+    found = ndimage.find_objects((mask > 0.1).astype(int))
+    return found[0] if found else (slice(0), slice(0))
+
+
+def surroundings(picture: Tensor, mask: np.ndarray) -> Tensor:
+    """The picture with the rectangle around its object filled by what lies beside it.
+
+    The largest of the four strips between the rectangle and an edge (one pixel wide at least) is
+    stretched over it. Tensor [channels, H, W].
+    """
+    rows, columns = rectangle(mask)
+    filled = picture.clone()
+    strips = [
+        picture[:, rows, : max(columns.start or 0, 1)],
+        picture[:, rows, min(columns.stop, mask.shape[1] - 1) :],
+        picture[:, : max(rows.start or 0, 1), columns],
+        picture[:, min(rows.stop, mask.shape[0] - 1) :, columns],
+    ]
+    if mask[rows, columns].size:
+        strip, size = max(strips, key=Tensor.numel), mask[rows, columns].shape
+        filled[:, rows, columns] = interpolate(strip[None], size, mode="bilinear")[0]
+    return filled
+
+
+def parts(mask: np.ndarray) -> dict[str, np.ndarray]:
+    """What can be hidden of a picture, as masks [H, W].
+
+    `clean`: nothing; `object`: its shape; `box`: the upright rectangle around it, so that no
+    outline gives it away; `background`: all but the object.
     """
     box = np.zeros_like(mask)
-    if found := ndimage.find_objects((mask > 0.1).astype(int)):
-        box[found[0]] = 1
-    parts = {"clean": 0 * mask, "object": mask, "box": box, "background": 1 - mask}
-    batch = [torch.lerp(picture, under, torch.from_numpy(part)) for part in parts.values()]
-    return dict(zip(parts, network(torch.stack(batch)).numpy()))
+    box[rectangle(mask)] = 1
+    return {"clean": 0 * mask, "object": mask, "box": box, "background": 1 - mask}
+
+
+def hidden(network: Network, picture: Tensor, under: Tensor, mask: np.ndarray) -> dict:
+    """Logits [classes] of a picture with each of its `parts` taken from `under`."""
+    masks = parts(mask)
+    batch = [torch.lerp(picture, under, torch.from_numpy(part)) for part in masks.values()]
+    return dict(zip(masks, network(torch.stack(batch)).numpy()))
 
 
 def curve(
