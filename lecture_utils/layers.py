@@ -1,10 +1,10 @@
 """What a network is made of, what each unit can see, and what each layer computes.
 
-`table` lists the layers, `receptive_field` says which pixels a unit depends on, `record` keeps what
-layers compute for given pictures. Layers go by the field's names (`conv1`, `fc7`) or by dotted
-module names (`features.3`). A module that runs several times in one pass, such as the `relu` of a
-residual block, is its last call; `relu#1` is the first. A function in the forward pass that is no
-module is written with brackets: `layer1.0.add()`.
+`table` lists the layers, `receptive_field` says which pixels a unit depends on, `fed_by` which
+units of an earlier layer, `record` keeps what layers compute for given pictures. Layers go by the
+field's names (`conv1`, `fc7`) or by dotted module names (`features.3`). A module that runs several
+times in one pass, such as the `relu` of a residual block, is its last call; `relu#1` is the first.
+A function in the forward pass that is no module is written with brackets: `layer1.0.add()`.
 """
 
 import difflib
@@ -147,9 +147,29 @@ def receptive_field(network: Network, name: str) -> ReceptiveField:
     axes = places[place].fields
     if axes is None:
         raise ValueError(f"{name!r}: the receptive field cannot be followed to this layer")
+    return _field(axes, network.input_size)
+
+
+def fed_by(network: Network, source: str | None, names: Iterable[str]) -> dict[str, ReceptiveField]:
+    """What the units of the named layers take in of the maps of an earlier layer, the `source`.
+
+    As receptive fields, but counted in units of the source's maps (square ones) instead of pixels;
+    None is the picture. Layers that it does not feed, or to which it cannot be followed, are left
+    out. Raises UnknownLayer; ValueError as `table`.
+    """
+    place = source and resolve(network, source)
+    _, places = trace(network, place)
+    if source and place not in places:
+        raise UnknownLayer(f"{source!r} takes no part in the forward pass")
+    side = places[place].shape[-1] if source else network.input_size
+    inside = {name: places[name if name in places else resolve(network, name)] for name in names}
+    return {name: _field(call.fields, side) for name, call in inside.items() if call.fields}
+
+
+def _field(axes: tuple, side: int) -> ReceptiveField:
     sides = [(axis.size, axis.stride, axis.start) for axis in axes]
     spans = tuple((axis.first.tolist(), axis.stop.tolist()) for axis in axes)
-    return ReceptiveField(*map(compact, zip(*sides)), network.input_size, spans)
+    return ReceptiveField(*map(compact, zip(*sides)), side, spans)
 
 
 @dataclass(frozen=True)
@@ -165,6 +185,23 @@ class LayerRow:
     multiply_adds: int  # of convolutions and fully connected layers, without biases
     receptive_field: int | tuple[int, int] | None  # the size; all that is read after flattening
     groups: int = 1
+
+    def arithmetic(self) -> str:
+        """How parameters and multiply-adds follow from the sizes, as HTML."""
+        channels, *side = self.output_shape
+        places = math.prod(side)
+        text = f"<b>{self.name}</b> ({self.kind}): {channels:,} × {places:,} numbers.<br>"
+        if not self.multiply_adds:
+            return text + f"Parameters: {self.parameters or 'none, nothing is learned'}."
+        weights = self.multiply_adds // (channels * places)
+        biases = self.parameters - channels * weights
+        return (
+            f"{text}Each of them costs {weights:,} multiply-adds, one for each weight.<br>"
+            f"Parameters: {channels:,} × {weights:,} weights + {biases:,} biases = "
+            f"<b>{self.parameters:,}</b>.<br>"
+            f"Multiply-adds: {channels:,} × {places:,} × {weights:,} = "
+            f"<b>{self.multiply_adds:,}</b>."
+        )
 
 
 class LayerTable(list[LayerRow]):

@@ -180,6 +180,43 @@ def rendered(figure: plt.Figure) -> bytes:
     return file.getvalue()
 
 
+# --- lecture 0: one convolution, and one place in all layers ------------------------------------
+
+
+def walk(picture, corner: Sequence[int], weights, products, feature_map, place: int) -> list:
+    """One place of a convolution: five views (image, width in CSS pixels, sharp?, caption).
+
+    Of the picture [side, side] or [side, side, 3], the patch at `corner` (top, left); weights and
+    products are [channels, k, k]; the feature map is shown up to `place`, its number row by row.
+    """
+    (top, left), size = corner, weights.shape[-1]
+    scale = 480 // len(picture)
+    box = [scale * edge for edge in (top, left, top + size, left + size)]
+    framed = with_box(resized(picture, scale * len(picture), smooth=False), box, width=5)
+    patch = picture[top : top + size, left : left + size]
+    in_colour = 0.5 + np.moveaxis(weights, 0, -1) / np.abs(weights).max() / 2
+    limit = np.abs(feature_map).max()
+    colours = signed(feature_map, limit)
+    colours.reshape(-1, 3)[place + 1 :] = 0.85
+    bar = with_bar(colours, SIGNED, -limit, limit, "sum", 240)
+    return [
+        (framed, 240, True, "picture"),
+        (patch, 110, True, "patch"),
+        (signed(weights[0]) if len(weights) == 1 else in_colour, 110, True, "filter"),
+        (signed(products.sum(0)), 110, True, f"product<br>sum <b>{products.sum():.2f}</b>"),
+        (bar, 240, False, "feature map so far"),
+    ]
+
+
+def fed(values: np.ndarray, box: Sequence[int] | None, width: int = 200) -> np.ndarray:
+    """A map without negative values, white is 0; a blue line around the units in `box`."""
+    scale = max(1, round(width / values.shape[1]))
+    shown = heat(values, 0, max(values.max(), 1e-12), "Reds")
+    shown = shown.repeat(scale, 0).repeat(scale, 1)
+    shown = with_box(shown, [scale * b for b in box], "#0072B2", 3) if box else shown
+    return with_bar(shown, "Reds", 0, values.max(), "mean", width)
+
+
 # --- lecture 2: activations ---------------------------------------------------------------------
 
 

@@ -244,6 +244,41 @@ def test_whole_fields_are_as_published_and_as_the_gradient_says(name):
             assert fields[place].box(unit, unit) == gradient_box(picture, output, unit, unit)
 
 
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("mini_alexnet", "conv1 pool1 conv2 conv5 fc6"),
+        ("resnet18", "maxpool layer1.0.conv1 layer2.0.downsample.0 layer2 avgpool fc"),
+        ("squeezenet1_0", "features.2 features.3.expand1x1 features.3.expand3x3 features.11"),
+        ("dense", "features.denseblock1 features.norm5 classifier"),
+    ],
+)
+def test_what_feeds_a_unit_is_where_the_gradient_is(name, places):
+    size, places = 160 if name == "mini_alexnet" else 224, places.split()
+    make = PLACES[name][0]
+    network = wrapped(make(), size) if make else architecture(name)
+    fed = {source: layers.fed_by(network, source, places) for source in places}
+    _, outputs = outputs_of(linearise(network.module), places, size)
+    for source, later in itertools.combinations(places, 2):
+        fields, output = fed[source], outputs[later]
+        count = output.shape[-1] if output.ndim == 4 else 1
+        for row, column in {(0, 0), (count - 1, count // 2), (count // 2, 0)}:
+            if later in fields:
+                expected = gradient_box(outputs[source], output, row, column)
+                assert fields[later].box(row, column, fields[later].input_size) == expected
+            else:
+                with pytest.raises(RuntimeError, match="not have been used in the graph"):
+                    gradient_box(outputs[source], output, row, column)
+
+
+def test_what_feeds_a_unit_needs_maps_and_a_layer_that_runs():
+    network = wrapped(models.mini_alexnet(), 160)
+    assert layers.fed_by(network, "fc6", ["fc7"]) == {}
+    assert layers.fed_by(network, "conv2", ["conv1"]) == {}
+    with pytest.raises(layers.UnknownLayer):
+        layers.fed_by(network, "conv9", ["fc7"])
+
+
 @st.composite
 def chains(draw):
     """A few convolutions and poolings with odd numbers, sometimes beside a shortcut."""

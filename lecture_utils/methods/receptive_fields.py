@@ -176,8 +176,11 @@ class Call:
     name: str = ""
 
 
-def trace(network: Network) -> tuple[list[Call], dict[str, Call]]:
+def trace(network: Network, within: str | None = None) -> tuple[list[Call], dict[str, Call]]:
     """The operations of a forward pass in order, and where to find them by name.
+
+    Their fields are made of pixels, or of the units of the module `within`; None where there are
+    none of these.
 
     Names are dotted module names, also those of containers (their last operation), `name#1`,
     `name#2` for the calls of a module that runs several times (the bare name is the last), and
@@ -199,25 +202,29 @@ def trace(network: Network) -> tuple[list[Call], dict[str, Call]]:
         name, reason = network.name, str(error).partition("\n")[0]
         raise ValueError(f"the forward pass of {name} cannot be followed: {reason}") from error
 
-    calls = {}
+    base, _, number = (within or "").partition("#")
+    origin = nodes[base][int(number or 0) - 1] if base in nodes else None
+    calls, reached = {}, set()  # what depends on the pixels, or on the units of the origin
     for node in graph.nodes:
         if "shape" not in node.meta or node.op in ("get_attr", "output"):
             continue
         operation, shape, fields = node.op, node.meta["shape"], None
-        if node.op == "placeholder":
-            pixels = np.arange(size)
-            fields = (Axis(1, 1, 0, pixels, pixels + 1),) * 2
-        elif node.op == "call_module":
+        if node.op == "call_module":
             operation = module.get_submodule(node.target)
-        else:
+        elif node.op != "placeholder":
             operation = getattr(node.target, "__name__", node.target).strip("_")
             scope = [path for path, _ in node.meta.get("nn_module_stack", {}).values()][-1:]
             nodes.setdefault(".".join([*scope, f"{operation}()"]), []).append(node)
             if operation in POOLING:
                 operation = POOLING[operation](*node.args[1:], **node.kwargs)
-        sources = [calls[source].fields for source in node.all_input_nodes if source in calls]
-        if sources and None not in sources:
-            fields = follow(operation, shape, sources)
+        sources = [calls[source].fields for source in node.all_input_nodes if source in reached]
+        if node is origin or (node.op == "placeholder" and not within):
+            reached.add(node)
+            if len(shape) == 4:
+                fields = tuple(Axis(1, 1, 0, np.arange(n), np.arange(n) + 1) for n in shape[2:])
+        elif sources:
+            reached.add(node)
+            fields = None if None in sources else follow(operation, shape, sources)
         calls[node] = Call(operation, shape[1:], fields)
 
     places = {}
