@@ -11,10 +11,20 @@ import numpy as np
 import scipy.fft
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import permutation_test
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lecture_utils.methods.gabor import Weights, as_array, fit_gabor, gabor, gratings  # noqa: F401
+from lecture_utils import store
+from lecture_utils.methods import fingerprints
+from lecture_utils.methods.gabor import (  # noqa: F401
+    GaborFit,
+    Weights,
+    as_array,
+    fit_gabor,
+    gabor,
+    gratings,
+)
 from lecture_utils.methods.receptive_fields import pair, window
 from lecture_utils.models import Network, on_cpu
 
@@ -89,6 +99,17 @@ def high_share(weights: Weights, cutoff: float = 0.25) -> np.ndarray:
     return power[..., high].sum((1, 2)) / np.maximum(power.sum((1, 2, 3)), 1e-30)
 
 
+def frequency(weights: Weights) -> np.ndarray:
+    """Mean spatial frequency of each filter, its energy as weights, cycles per pixel, [filters].
+
+    By the cosine transform, as `high_share`; unlike a fitted wavelength every filter has it.
+    """
+    power = scipy.fft.dctn(as_array(weights), axes=(2, 3), norm="ortho") ** 2
+    rows, columns = (np.arange(n) / (2 * n) for n in power.shape[2:])
+    power, waves = power.sum(1), np.hypot(rows[:, None], columns)
+    return (power * waves).sum((1, 2)) / np.maximum(power.sum((1, 2)), 1e-30)
+
+
 def shuffled(weights: Weights, seed: int = 0) -> np.ndarray:
     """Every filter with its pixels in random order: same colours, no shape."""
     values = as_array(weights)
@@ -105,6 +126,59 @@ def smooth_noise(weights: Weights, seed: int = 0) -> np.ndarray:
     spectrum = random.normal(size=(len(values), 1, *power.shape)) * np.sqrt(power)
     colour = random.normal(size=(*values.shape[:2], 1, 1))
     return scipy.fft.idctn(spectrum, axes=(2, 3), norm="ortho") * colour
+
+
+def fitted(weights: Weights) -> GaborFit:
+    """`fit_gabor`, remembered from run to run."""
+    return store.kept(("fit_gabor 2", _known_by(weights)), lambda: fit_gabor(weights))
+
+
+def noise_shares(weights: Weights, draws: int = 20) -> np.ndarray:
+    """The share of Gabor-like filters in each of several draws of `smooth_noise`, [draws].
+
+    The control for the same share of the filters themselves; remembered from run to run.
+    """
+
+    def fit_all() -> np.ndarray:
+        noise = (smooth_noise(weights, seed) for seed in range(draws))
+        return np.array([fit_gabor(values).gabor_like.mean() for values in noise])
+
+    return store.kept(("noise_shares 1", _known_by(weights), draws), fit_all)
+
+
+def _known_by(weights: Weights) -> str | None:
+    """A key for filters, in half precision: calculated ones differ a little between machines."""
+    return fingerprints.of(torch.from_numpy(as_array(weights).astype(np.float16)))
+
+
+def halves(values: np.ndarray, deals: int = 9999) -> tuple[float, float]:
+    """Mean of the first half minus that of the second, and how often random halves differ as much.
+
+    The second number is the p-value of a two-sided permutation test.
+    """
+    first, second = np.array_split(np.asarray(values), 2)
+    found = permutation_test(
+        (first, second),
+        lambda a, b, axis: a.mean(axis) - b.mean(axis),
+        n_resamples=deals,
+        vectorized=True,
+        rng=0,
+    )
+    return float(found.statistic), float(found.pvalue)
+
+
+def tuning(weights: Weights, colours: np.ndarray, wavelengths: Iterable, orientations: Iterable):
+    """What filters answer to gratings: [filters, wavelengths, orientations].
+
+    `colours` is [colours, channels]; the best of them and of all phases counts. The gratings fill
+    the whole filter; at the best phase, the answer is the root of the summed squares of the answers
+    to any two gratings that are a quarter of a wave apart.
+    """
+    values, colours = as_array(weights), np.asarray(colours, float)
+    shown = [gratings(values.shape[-1], w, orientations, (0, 90)) for w in wavelengths]
+    coloured = np.einsum("kc,fchw->kfhw", colours, values)
+    answers = np.einsum("kfhw,lophw->kflop", coloured, np.array(shown), optimize=True)
+    return np.hypot(*np.moveaxis(answers, -1, 0)).max(0)
 
 
 def patches(pixels: Tensor, size: int = 11, count: int = 40_000, seed: int = 0) -> np.ndarray:

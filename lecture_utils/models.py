@@ -215,11 +215,16 @@ def variants() -> list[str]:
     return [name for name in names if name != "mini_alexnet"]
 
 
+def snapshots(variant: str | None = None) -> list[int]:
+    """The epochs after which a variant, or mini_alexnet itself, was stored; the last is its end."""
+    return list(_snapshots(_folder(variant)))
+
+
 def available() -> dict[str, list]:
     """What `load` takes: networks by name, epochs and variants of mini_alexnet."""
     return {
         "networks": ["mini_alexnet", *torchvision.models.list_models(module=torchvision.models)],
-        "epochs": list(_snapshots(WEIGHTS / "mini_alexnet")),
+        "epochs": snapshots(),
         "variants": variants(),
     }
 

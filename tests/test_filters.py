@@ -107,6 +107,15 @@ def test_high_share_of_single_waves_and_of_noise():
     assert filters.high_share(noise(400, 3, 11, 11)).mean() == pytest.approx(above, abs=0.005)
 
 
+def test_frequency_of_single_waves_and_of_their_sum():
+    place = np.arange(11) + 0.5
+    waves = [np.cos(np.pi * k * place / 11) for k in (0, 2, 5)]  # k / 22 cycles per pixel
+    waves = np.array([np.outer(np.ones(11), wave) for wave in [*waves, waves[1] + waves[2]]])
+    expected = np.array([0, 2, 5, 3.5]) / 22
+    assert filters.frequency(waves[:, None]) == pytest.approx(expected, abs=1e-12)
+    assert filters.frequency(np.zeros((1, 3, 5, 5))) == 0
+
+
 def test_controls_keep_what_they_promise():
     weights = scipy.signal.convolve(noise(60, 3, 11, 11), np.ones((1, 1, 5, 5)), mode="same")
     mixed = filters.shuffled(weights)
@@ -244,6 +253,51 @@ def test_gratings_measure_the_orientation():
         best[wavelength] = (shown * weights).sum((2, 3)).max(1)
     assert max(best, key=lambda w: best[w].max()) == 6
     assert orientations[best[6].argmax()] == 50
+
+
+def test_tuning_finds_what_a_gabor_function_is_made_of():
+    """Wavelength, orientation and colour, and the size of the answer, whatever the phase."""
+    wavelengths, orientations, colours = [4, 5, 6, 7, 9], range(0, 180, 10), np.eye(3)
+    shapes = [filters.gabor(15, 6, 50, phase, envelope=3) for phase in (10, 130, 250)]
+    weights = np.stack([shape * np.reshape([0, 2, 1], (3, 1, 1)) for shape in shapes])
+    found = filters.tuning(weights, colours, wavelengths, orientations)
+    assert found.shape == (3, 5, 18)
+    assert {*found.reshape(3, -1).argmax(1)} == {2 * 18 + 5}
+    shown = filters.gratings(15, 6, [50], range(360))[0]
+    by_search = np.einsum("phw,fhw->fp", shown, weights[:, 1]).max(1)
+    assert found.max((1, 2)) == pytest.approx(by_search, rel=1e-3)
+
+
+def test_fits_are_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("LECTURE_UTILS_CACHE", str(tmp_path))
+    weights, _ = random_gabors(6, 7, 3, seed=5)
+    fit, shares = filters.fitted(weights), filters.noise_shares(weights, draws=3)
+    assert shares.shape == (3,) and len(set(shares)) > 1
+    expected = filters.fit_gabor(filters.smooth_noise(weights, seed=2)).gabor_like.mean()
+    assert shares[2] == expected
+
+    def refuse(_weights):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(filters, "fit_gabor", refuse)
+    again = filters.fitted(torch.from_numpy(weights))
+    assert (again.r2 == fit.r2).all() and (again.fitted == fit.fitted).all()
+    assert (filters.noise_shares(weights, draws=3) == shares).all()
+    elsewhere = weights * (1 + 1e-12)  # as another machine's sums come out
+    assert (filters.fitted(elsewhere).r2 == fit.r2).all()
+    for other in (2 * weights, -weights, weights[::-1]):
+        with pytest.raises(AssertionError):
+            filters.fitted(other)
+
+
+def test_halves_that_differ_and_halves_that_do_not():
+    random = np.random.default_rng(0)
+    values = random.normal(size=40)
+    difference, luck = filters.halves(values)
+    assert difference == pytest.approx(values[:20].mean() - values[20:].mean())
+    assert 0.05 < luck <= 1
+    assert filters.halves(values + np.repeat([0, 3], 20))[1] < 0.001
+    assert filters.halves([1.0, 2.0, 3.0, 3.5])[1] == pytest.approx(2 / 6)  # all six deals
 
 
 # --- patches ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Make the stored results of lectures 3 and 5: maps, neighbours and judgements of the gallery.
+"""Make the stored results of lectures 1, 3 and 5: Gabor fits, maps, neighbours and judgements.
 
 From the repository's root: `python -m data.recipe.results`, after every change of the weights or
-the gallery; about twenty minutes. What this computer has kept of the same files is found again, so
+the gallery; about half an hour. What this computer has kept of the same files is found again, so
 that a stopped run goes on.
 """
 
@@ -9,9 +9,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
-from lecture_utils import codes, images, models, occlusion, store
+from lecture_utils import codes, filters, images, models, occlusion, store
 from lecture_utils.images import Gallery
 from lecture_utils.models import Network
 
@@ -19,6 +21,36 @@ from .publish import write_sums
 
 PERPLEXITIES = (5, 10, 20, 30, 50, 100)
 SEEDS = (0, 1, 2, 3, 4)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # of lecture 1's slider
+SIZES = (3, 5, 7, 11)  # of the white noise that it fits
+
+
+def filter_jobs(network: Network, gallery: Gallery) -> Iterator[Callable]:
+    """What lecture 1 looks up: Gabor fits of all first layers, of their growth and of noise."""
+
+    def layer(**which) -> torch.Tensor:
+        return filters.first_layer(models.load(**which)).weight.detach()
+
+    mine = layer()
+    yield partial(filters.noise_shares, mine)
+    for control in (filters.smooth_noise(mine), filters.shuffled(mine)):
+        yield partial(filters.fitted, control)
+    for name in models.variants():
+        yield partial(filters.noise_shares, layer(variant=name))
+        for epoch in models.snapshots(name):
+            yield partial(filters.fitted, layer(variant=name, epoch=epoch))
+    pixels = torch.cat(list(network.batches(gallery[5::10])))
+    seen = filters.covariance(filters.patches(pixels))
+    *stages, last = models.snapshots()
+    yield partial(filters.fitted, layer(epoch=last))
+    for epoch in stages:
+        yield partial(filters.fitted, layer(epoch=epoch))
+        yield partial(filters.fitted, filters.smallest(layer(epoch=epoch), seen))
+    for ridge in RIDGES:
+        yield partial(filters.fitted, filters.smallest(layer(epoch=stages[-1]), seen, ridge))
+    random = np.random.default_rng(0)
+    for size in SIZES:
+        yield partial(filters.fitted, random.normal(size=(40, 3, size, size)))
 
 
 def map_jobs(network: Network, gallery: Gallery) -> Iterator[Callable]:
@@ -88,7 +120,8 @@ def publish(names: list[str]) -> None:
 
 def main() -> None:
     network, gallery = models.load(), images.gallery()
-    publish(run([*map_jobs(network, gallery), *occlusion_jobs(network, gallery)]))
+    jobs = filter_jobs, map_jobs, occlusion_jobs
+    publish(run([job for kind in jobs for job in kind(network, gallery)]))
 
 
 if __name__ == "__main__":
