@@ -107,7 +107,7 @@ class Explorer(ipywidgets.VBox):
             still = plots.beside([panel.still() for panel in panels], width=STILL)
             above = f"<span style='color:#666666'>{html.escape(state)}</span>"
             parts = [plots.written(above, STILL), still] if state else [still]
-            bundle["image/jpeg"] = plots.jpeg(plots.beside(parts, width=0), quality=75)
+            bundle["image/jpeg"] = plots.jpeg(plots.beside(parts, width=0), quality=60)
         return bundle
 
     def _show(self, things: list) -> None:
