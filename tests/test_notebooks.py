@@ -71,7 +71,8 @@ def test_small_enough(path: Path) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
-        text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+        cells = nbformat.read(path, 4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     targets = [a or b for a, b in LINK.findall(text)]
     local = [urlsplit(target).path for target in targets if not urlsplit(target).scheme]
     assert [name for name in local if name and not (path.parent / name).exists()] == []
