@@ -151,7 +151,7 @@ class _Panel(ipywidgets.VBox):
     def still(self) -> np.ndarray:
         """The picture as large as the page shows it, or the text, with the caption below."""
         if self.kind == "html":
-            body, width = plots.written(self.body.value, 420), 420
+            body, width = plots.written(self.body.value, 460), 460
         else:
             body = Image.open(io.BytesIO(self.content.image))
             width = min(self.content.width or body.width, STILL)
