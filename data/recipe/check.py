@@ -34,8 +34,8 @@ from .tracer import Tracer, missing
 ALLOWED = 2  # grey levels
 FARTHER = 0.005  # the share of a picture's values that may be farther off than that
 FARTHEST = 12  # but none farther than this
-LOSSES = (2.913, 2.772)  # of the short training: whole, and with the smallest filters fixed
-LOSS_TOLERANCE = 0.01  # half precision rounds differently on other processors
+LOSSES = (2.888, 2.790)  # of the short training: whole, and with the smallest filters fixed
+LOSS_TOLERANCE = 0.002  # processors add up in different orders
 
 
 def pixels(file) -> np.ndarray:
@@ -82,14 +82,18 @@ def choose(folder: Path, count: int, seed: int) -> list[tuple[str, int]]:
 
 
 def short_training(recipe: Recipe, folder: Path = GALLERY) -> tuple[float, float]:
-    """The losses of two short epochs on few pictures: as usual, then with smallest filters."""
+    """The losses of two short epochs on few pictures: as usual, then with smallest filters.
+
+    In single precision, which all processors have.
+    """
     with tempfile.TemporaryDirectory() as place:
         pictures, out = Path(place) / "pictures", Path(place) / "run"
         for name in CLASSES:
             (pictures / name).mkdir(parents=True)
             for index in range(13):  # number 0 and 10 are held out
                 shutil.copy(paths(folder, name, index)[0], pictures / name)
-        train.train(dataclasses.replace(recipe, epochs=1, after=1, snapshots=()), pictures, out)
+        short = dataclasses.replace(recipe, epochs=1, after=1, snapshots=(), half=False)
+        train.train(short, pictures, out)
         with (out / "log.csv").open(newline="", encoding="utf-8") as file:
             first, second = (float(row["loss"]) for row in csv.DictReader(file))
     return first, second

@@ -28,6 +28,7 @@ class Recipe:
     first_decay: float = 0.05  # that of conv1, in the coordinates in which it learns
     smoothing: float = 0.05  # label smoothing
     batch: int = 32
+    half: bool = True  # passes in bfloat16, on processors that have it
     seed: int = 0
     whitened: bool = True  # conv1 learns in whitened coordinates
     ridge: float = 1.0  # for the smallest filters
@@ -46,7 +47,7 @@ MAIN = Recipe(snapshots=(0, 1, 2, 5, 24))
 WHOLE = replace(MAIN, snapshots=())
 FIRST = replace(WHOLE, first_layer_only=True)
 STILL = replace(FIRST, shift=0, light=0.0, colour=0.0, flips=False)  # the same in all epochs
-BY_HEART = replace(STILL, epochs=40, rate=0.02, smoothing=0.0)  # at which random labels are learned
+BY_HEART = replace(STILL, epochs=30, rate=0.02, smoothing=0.0)  # at which random labels are learned
 
 RECIPES = {
     "mini_alexnet": MAIN,
