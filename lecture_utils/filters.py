@@ -130,7 +130,7 @@ def smooth_noise(weights: Weights, seed: int = 0) -> np.ndarray:
 
 def fitted(weights: Weights) -> GaborFit:
     """`fit_gabor`, remembered from run to run."""
-    return store.kept(("fit_gabor 2", _known_by(weights)), lambda: fit_gabor(weights))
+    return store.kept(("fit_gabor 3", _known_by(weights)), lambda: fit_gabor(weights))
 
 
 def noise_shares(weights: Weights, draws: int = 20) -> np.ndarray:

@@ -86,12 +86,12 @@ def occlusion_jobs(network: Network, gallery: Gallery) -> Iterator[Callable]:
 
 
 def run(jobs: list[Callable]) -> list[str]:
-    """Do all jobs; the files in which `store.kept` has their results, but for codes and fits."""
+    """Do all jobs; the files in which `store.kept` has their results, but for codes."""
     kept, names = store.kept, []
 
     def noting(key: tuple, make: Callable):
         result = kept(key, make)
-        if not key[0].startswith(("codes", "fit_gabor")):
+        if not key[0].startswith("codes"):
             names.append(store.file_name(key))
         return result
 

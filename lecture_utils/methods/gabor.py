@@ -6,6 +6,7 @@ horizontal, so 0 is a horizontal and 90 a vertical edge. Lengths are in pixels o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -77,7 +78,17 @@ class GaborFit:
     aspect: np.ndarray
     centre: np.ndarray
     colour: np.ndarray  # [filters, channels] amplitude in each channel; the largest is positive
-    fitted: np.ndarray  # [filters, channels, height, width], the fitted functions themselves
+    shape: tuple[int, int]  # height and width of the filters
+
+    @cached_property
+    def fitted(self) -> np.ndarray:
+        """The fitted functions themselves, [filters, channels, height, width]."""
+        down, right = self.centre.T
+        wave = np.radians(90 - self.orientation), 1 / self.wavelength, np.radians(self.phase)
+        widths = np.log([self.envelope, self.envelope / self.aspect])
+        functions = _wave(np.stack([right, down, *wave, *widths], 1), _grid(*self.shape))
+        shown = self.colour[:, :, None] * functions[:, None]
+        return shown.reshape(*self.colour.shape, *self.shape)
 
     @property
     def gabor_like(self) -> np.ndarray:
@@ -102,7 +113,6 @@ def fit_gabor(weights: Weights) -> GaborFit:
     grid = _grid(*values.shape[2:])
     r2, found, colour = _best(values, grid, stripes=True)
     blob_r2, *_ = _best(values, grid, stripes=False)
-    fitted = (colour[:, :, None] * _wave(found, grid)[:, None]).reshape(values.shape)
 
     # one name for each function: largest amplitude positive, direction of the wave in 0..180
     column, row, angle, frequency, phase, across, along = found.T
@@ -113,7 +123,7 @@ def fit_gabor(weights: Weights) -> GaborFit:
     widths = np.exp(across), np.exp(across - along)
     arguments = 1 / frequency, orientation % 180, phase, *widths, np.stack([row, column], 1)
     colour = np.where(inverted[:, None], -colour, colour)
-    return GaborFit(r2, blob_r2, *arguments, colour, fitted)
+    return GaborFit(r2, blob_r2, *arguments, colour, values.shape[2:])
 
 
 def _grid(height: int, width: int) -> np.ndarray:
