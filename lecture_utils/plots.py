@@ -373,8 +373,8 @@ def class_map(numbers: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, di
 
 
 def legend(colours: Mapping[str, str]) -> str:
-    """Coloured squares with their names, as HTML."""
-    return " ".join(f"<b style='color:{c}'>&#9632;</b>&nbsp;{name}" for name, c in colours.items())
+    """Coloured squares with their names, a line each, as HTML."""
+    return "<br>".join(f"<b style='color:{c}'>&#9632;</b> {name}" for name, c in colours.items())
 
 
 def bars(names: Sequence[str], probabilities: Sequence[float]) -> str:

@@ -136,7 +136,7 @@ def _view(network: Network, image: Image.Image) -> np.ndarray:
     return (network.to_image(network.preprocess(image)) * 255).round().astype(np.uint8)
 
 
-def patch(view: np.ndarray, box: tuple[int, int, int, int], outside: int = 255) -> np.ndarray:
+def patch(view: np.ndarray, box: tuple[int, int, int, int], outside: int = 128) -> np.ndarray:
     """Cut (top, left, bottom, right) out of a picture [H, W, 3]; where there is none, `outside`."""
     top, left, bottom, right = box
     cut = np.full((bottom - top, right - left, 3), outside, np.uint8)

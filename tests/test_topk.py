@@ -370,7 +370,7 @@ def test_a_smaller_patch_does_not_give_the_stored_response(few):
 )  # fmt: skip
 def test_patches_are_padded_where_the_picture_ends(top, left, height, width):
     view = np.random.default_rng(0).integers(0, 200, (9, 9, 3), dtype=np.uint8)
-    padded = np.pad(view, ((50, 50), (50, 50), (0, 0)), constant_values=255)
+    padded = np.pad(view, ((50, 50), (50, 50), (0, 0)), constant_values=128)
     expected = padded[top + 50 : top + 50 + height, left + 50 : left + 50 + width]
     assert (topk.patch(view, (top, left, top + height, left + width)) == expected).all()
 

@@ -83,6 +83,7 @@ def occlusion_jobs(network: Network, gallery: Gallery) -> Iterator[Callable]:
         yield partial(occlusion.judge, network, tenth, size, size // 2, fill)
     for step in (size // 4, size):
         yield partial(occlusion.judge, network, tenth, size, step)
+    yield partial(occlusion.judge, models.load(variant="seed_1"), tenth, size, size // 2)
 
 
 def run(jobs: list[Callable]) -> list[str]:
