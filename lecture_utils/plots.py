@@ -237,14 +237,19 @@ def profile(axes: plt.Axes, layers: Sequence[str], values: Sequence, **line) -> 
     """A measure over the layers: the mean of each layer's values, and a band for their middle 80 %.
 
     `values` is one array per layer, one number per picture; layers without any are left out.
-    `line` is as `Axes.plot` takes it: color, label, linestyle and so on.
+    `line` is as `Axes.plot` takes it: color, label, linestyle and so on. Long names of layers give
+    way to their numbers.
     """
     shown = [np.asarray(v)[np.isfinite(v)] for v in values]
     places = [place for place, v in enumerate(shown) if len(v)]
     drawn = axes.plot(places, [shown[p].mean() for p in places], marker="o", **line)[0]
     band = [np.percentile(shown[p], (10, 90)) for p in places]
     axes.fill_between(places, *zip(*band), color=drawn.get_color(), alpha=0.2, linewidth=0)
-    axes.set_xticks(range(len(layers)), layers, rotation=90 if len(layers) > 5 else 0)
+    if max(map(len, layers)) > 14:  # written upright, such names leave no room for the chart
+        layers = range(1, len(layers) + 1)
+        axes.set_xlabel("layer (number in the list)")
+    upright = isinstance(layers[0], str) and len(layers) > 5
+    axes.set_xticks(range(len(layers)), layers, rotation=90 if upright else 0)
 
 
 # --- lecture 3: maps of codes -------------------------------------------------------------------

@@ -379,3 +379,12 @@ def test_profile_leaves_out_layers_without_values() -> None:
     plots.profile(axes, ["a", "b", "c"], [[1.0, 3.0], [np.nan, np.nan], [5.0, np.nan]])
     assert axes.lines[0].get_xydata().tolist() == [[0, 2], [2, 5]]
     plots.plt.close(figure)
+
+
+def test_profile_numbers_layers_with_long_names() -> None:
+    for names, written in ((["relu1", "relu2"], ["relu1", "relu2"]), (["x" * 30, "b"], ["1", "2"])):
+        figure, axes = plots.plt.subplots()
+        plots.profile(axes, names, [[1.0], [2.0]])
+        assert [text.get_text() for text in axes.get_xticklabels()] == written
+        assert (axes.get_xlabel() == "") == (written == names)
+        plots.plt.close(figure)
