@@ -122,6 +122,10 @@ c.CourseDirectory.root = str(ROOT)
 c.ExecutePreprocessor.timeout = 60  # seconds for one cell; the slowest of the course needs 20
 c.ExecutePreprocessor.iopub_timeout = 20  # for the rest of a long output
 c.ClearSolutions.text_stub = "*Your answer:*"
+# files from a learning platform: ada_h1_filters.ipynb is what ada hands in for h1_filters
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*[\\/](?P<student_id>[^\\/]+)_(?P<file_id>h\d_\w+?|capstone_\w+?)( ?\(\d+\))?\.ipynb$"
+)
 
 c.GenerateAssignment.preprocessors = [
     LockCells,
