@@ -366,23 +366,33 @@ def stripes(weights):
     "answers": {
         "counted from 1": """
 found = stripes(given.deal_filters(STUDENT))
-count, finest = int(np.isfinite(found[:, 1]).sum()), int(np.nanargmin(found[:, 1]))
-answers = {"striped": count, "finest": finest + 1}
+striped = 1 + np.flatnonzero(np.isfinite(found[:, 1]))
+finest = 1 + int(np.nanargmin(found[:, 1]))
+answers = {"striped": striped.tolist(), "finest": finest}
 """,
         "the widest instead of the finest": """
 found = stripes(given.deal_filters(STUDENT))
-count, widest = int(np.isfinite(found[:, 1]).sum()), int(np.nanargmax(found[:, 1]))
-answers = {"striped": count, "finest": widest}
+striped = np.flatnonzero(np.isfinite(found[:, 1]))
+finest = int(np.nanargmax(found[:, 1]))
+answers = {"striped": striped.tolist(), "finest": finest}
 """,
         "the numbers of a neighbour": """
 found = stripes(given.deal_filters("bob"))
-count, finest = int(np.isfinite(found[:, 1]).sum()), int(np.nanargmin(found[:, 1]))
-answers = {"striped": count, "finest": finest}
+striped = np.flatnonzero(np.isfinite(found[:, 1]))
+finest = int(np.nanargmin(found[:, 1]))
+answers = {"striped": striped.tolist(), "finest": finest}
 """,
-        "counts those without stripes": """
+        "those without stripes": """
 found = stripes(given.deal_filters(STUDENT))
-count, finest = int(np.isnan(found[:, 1]).sum()), int(np.nanargmin(found[:, 1]))
-answers = {"striped": count, "finest": finest}
+striped = np.flatnonzero(np.isnan(found[:, 1]))
+finest = int(striped[0])
+answers = {"striped": striped.tolist(), "finest": finest}
+""",
+        "all of them": """
+found = stripes(given.deal_filters(STUDENT))
+striped = np.arange(12)
+finest = int(np.nanargmin(found[:, 1]))
+answers = {"striped": striped.tolist(), "finest": finest}
 """,
     },
     "diagnosis": {

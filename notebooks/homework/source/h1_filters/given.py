@@ -199,8 +199,9 @@ def check_answers(answers) -> None:
     for name in ("striped", "finest"):
         if answers[name] is None:
             raise NotImplementedError(f"answers[{name!r}] is still empty")
-        assert answers[name] == int(answers[name]), f"answers[{name!r}] is to be a whole number"
-    assert 0 <= answers["finest"] < 12, "twelve filters: their numbers are 0 to 11"
+    assert np.ndim(answers["striped"]) == 1, "answers['striped'] is to be a list of numbers"
+    assert np.ndim(answers["finest"]) == 0, "answers['finest'] is to be one number"
+    assert answers["finest"] in answers["striped"], "the finest is not among those with stripes"
 
 
 def check_diagnosis(diagnosis) -> None:
