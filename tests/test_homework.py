@@ -316,22 +316,15 @@ def bare(notebook: nbformat.NotebookNode) -> None:
 ALL = {"test_double": 2, "test_triple": 3, "test_number": 1}
 NO_DOUBLE = ALL | {"test_double": 0}
 ENDLESS = "def double(number):\n    while True:\n        pass"
-STUBBORN = """def double(number):
+UNSTOPPABLE = """def double(number):
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        try:
-            while True:
-                pass
-        except BaseException:
-            pass"""
+        pass"""
 # who: what is done to a perfect submission, the points that are left, what the feedback says
 SUBMISSIONS = {
     "perfect": (lambda notebook: None, ALL, ""),
     "endless_loop": (write("double", ENDLESS), NO_DOUBLE, "No reply from kernel before timeout"),
-    "loop_that_cannot_be_stopped": (
-        write("double", STUBBORN),
-        dict.fromkeys(ALL, 0),
-        "could not be stopped, in this cell",
-    ),
     "python_ended": (
         write("double", "def double(number):\n    import os\n    os._exit(1)"),
         dict.fromkeys(ALL, 0),
@@ -375,6 +368,15 @@ SUBMISSIONS = {
 }
 
 
+STUBBORN = {  # graded apart, with limits that are over at once
+    "loop_that_cannot_be_stopped": (
+        write("double", UNSTOPPABLE),
+        dict.fromkeys(ALL, 0),
+        "could not be stopped, in this cell",
+    )
+}
+
+
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory) -> Path:
     """A course directory in which all these submissions were graded together."""
@@ -386,22 +388,24 @@ def graded(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         nbgrader(folder, "generate_assignment", "small")
-        for student, (change, _, _) in SUBMISSIONS.items():
-            notebook = copy.deepcopy(small_assignment())
-            write("student", f'STUDENT = "{student}"')(notebook)
-            change(notebook)
-            hand_in(folder, student, "small", notebook)
-        limits = [f"--ExecutePreprocessor.{name}={20}" for name in ("timeout", "iopub_timeout")]
-        nbgrader(folder, "autograde", "small", *limits)
+        for submissions, timeout, rest in ((SUBMISSIONS, 20, 60), (STUBBORN, 3, 3)):
+            for student, (change, _, _) in submissions.items():
+                notebook = copy.deepcopy(small_assignment())
+                write("student", f'STUDENT = "{student}"')(notebook)
+                change(notebook)
+                hand_in(folder, student, "small", notebook)
+            limits = {"timeout": timeout, "iopub_timeout": rest}
+            limits = [f"--ExecutePreprocessor.{name}={limit}" for name, limit in limits.items()]
+            nbgrader(folder, "autograde", "small", *limits)
         nbgrader(folder, "generate_feedback", "small")
     return folder
 
 
-@pytest.mark.parametrize("student", SUBMISSIONS)
+@pytest.mark.parametrize("student", [*SUBMISSIONS, *STUBBORN])
 def test_whatever_is_handed_in_is_graded_and_the_feedback_says_what_happened(
     graded, student: str
 ) -> None:
-    _, points, said = SUBMISSIONS[student]
+    _, points, said = (SUBMISSIONS | STUBBORN)[student]
     assert marks(graded, student, "small") == points
     feedback = graded / "feedback" / student / "small" / "small.html"
     assert said in feedback.read_text(encoding="utf-8")

@@ -68,6 +68,7 @@ class PutBack(NbGraderPreprocessor):
                 place = there.index(name) + 1
             elif not cell.metadata.nbgrader["solution"]:  # a stub could undo work done elsewhere
                 place = len(there) if place is None else place
+                cell.id = new_markdown_cell().id  # the old one may still be there, without its name
                 note = f"*The graded cell `{name}` was missing. Grading put it back here.*"
                 nb.cells[place:place] = [new_markdown_cell(note), cell]
                 place += 2
@@ -120,7 +121,7 @@ c = get_config()  # noqa: F821 (nbgrader defines it)
 c.CourseDirectory.course_id = "visualizing_cnns"
 c.CourseDirectory.root = str(ROOT)
 c.ExecutePreprocessor.timeout = 60  # seconds for one cell; the slowest of the course needs 20
-c.ExecutePreprocessor.iopub_timeout = 20  # for the rest of a long output
+c.ExecutePreprocessor.iopub_timeout = 60  # seconds for the rest of a long output
 c.ClearSolutions.text_stub = "*Your answer:*"
 # files from a learning platform: ada_h1_filters.ipynb is what ada hands in for h1_filters
 c.FileNameCollectorPlugin.named_regexp = (
