@@ -4,6 +4,7 @@ Plain nbgrader stops at some submissions and judges others by accident. The four
 to it that every submission is graded and that its feedback says what happened.
 """
 
+import ast
 import os
 import sysconfig
 from pathlib import Path
@@ -41,15 +42,23 @@ def grade_id(cell) -> str | None:
 
 
 class HandOut(NbGraderPreprocessor):
-    """For the release: the id is for the student to fill in, and cells may stop until it is."""
+    """For the release: the id is left to the student, and cells that need work done may stop."""
 
     def preprocess(self, nb, resources):
-        begun = False
-        for cell in nb.cells:
+        missing = set()  # names that are not there, or stand for nothing, until work is done
+        for cell in (cell for cell in nb.cells if cell.cell_type == "code"):
             if grade_id(cell) == "student":
-                cell.source, begun = f'STUDENT = "{PLACEHOLDER}"', True
-            elif begun and cell.cell_type == "code":
+                cell.source = f'STUDENT = "{PLACEHOLDER}"'
+            tree = ast.parse(cell.source)
+            names = {node for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            made |= {node.name for node in tree.body if hasattr(node, "name")}  # functions, classes
+            stops = any(isinstance(node, ast.Raise) for node in tree.body)
+            if stops or missing & {node.id for node in names}:
                 cell.metadata.tags = ["raises-exception"]  # "Run All" goes on to the next one
+                missing |= made
+            elif cell.metadata.get("nbgrader", {}).get("solution"):
+                missing |= made
         return nb, resources
 
 
