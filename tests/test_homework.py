@@ -194,7 +194,7 @@ def test_a_release_holds_no_solution_and_no_hidden_test(name: str) -> None:
     for cell in read("source", name).cells:
         for begin, end in ((BEGIN, END), (HIDDEN, "### END"), ("=== BEGIN", "=== END")):
             secret += cell.source.partition(begin)[2].partition(end)[0].splitlines()[1:]
-    secret = {line.strip() for line in secret if len(line.strip()) > 25}
+    secret = {line.strip() for line in secret if len(line.strip()) > 25 and "import" not in line}
     assert secret and not [line for line in secret if line in released + given]
 
 

@@ -532,11 +532,11 @@ spare = (set("abcdef") - set(order)).pop()
 box = pixels_seen(sealed, order[-1], 6, 9, (1, 28, 28))
 answers = {"order": order, "spare": spare, "box": box}
 """,
-        "the last convolution that is written down": """
+        "the first convolution instead of the last": """
 sealed = given.deal(STUDENT)
 order = convolutions(sealed, torch.zeros(1, 1, 28, 28))
 spare = (set("abcdef") - set(order)).pop()
-box = pixels_seen(sealed, sorted(order)[-1], 6, 9, (1, 28, 28))
+box = pixels_seen(sealed, order[0], 6, 9, (1, 28, 28))
 answers = {"order": order, "spare": spare, "box": box}
 """,
     },
@@ -578,7 +578,7 @@ def convolutions(module, batch):
     with ExitStack() as stack, torch.inference_mode():
         for name, part in module.named_modules():
             if type(part) is nn.Conv2d:
-                note = lambda part, inputs, name=name: found.setdefault(name, len(found)) and None
+                note = lambda part, inputs, name=name: (found.setdefault(name, len(found)), None)[1]
                 stack.callback(part.register_forward_pre_hook(note).remove)
         module(batch)
     return sorted(found, key=found.get)
