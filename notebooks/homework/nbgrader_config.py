@@ -160,8 +160,8 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.Autograde.autograde_preprocessors = [
     RunAll,
-    Shorten,
     LimitOutput,
+    Shorten,
     SaveAutoGrades,
     AssignLatePenalties,
     CheckCellMetadata,
