@@ -397,7 +397,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
@@ -411,7 +411,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
@@ -439,7 +439,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
@@ -453,7 +453,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
@@ -467,7 +467,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
@@ -481,7 +481,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         pass
@@ -495,7 +495,7 @@ def pixels_seen(module, name, row, column, shape):
     layer = module.get_submodule(name)
     handle = layer.register_forward_hook(lambda _a, _b, output: kept.append(output.clone()))
     try:
-        pictures = torch.randn(20, *shape, requires_grad=True)
+        pictures = torch.randn(30, *shape, requires_grad=True)
         module(pictures)
     finally:
         handle.remove()
