@@ -354,7 +354,7 @@ SUBMISSIONS = {
     "prints_much": (
         write("double", "def double(number):\n    print('x' * 50_000_000)\n    return 2 * number"),
         ALL,
-        "50,000,001 characters, shortened",
+        "characters, shortened by grading",
     ),
     "prints_many_lines": (
         write(
