@@ -8,7 +8,10 @@ apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/pyt
 SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: lab test notebooks bench recipe-check clean clean-cache
+# What nbgrader is told to do happens in the course directory
+NBGRADER := cd notebooks/homework && ../../$(RUN) nbgrader
+
+.PHONY: lab test teach release notebooks bench recipe-check clean clean-cache
 
 lab: .venv/lab-ready
 	$(RUN) jupyterlab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
@@ -16,6 +19,12 @@ lab: .venv/lab-ready
 
 test: .venv/test-ready
 	$(RUN) pytest
+
+teach: .venv/teach-ready
+	@echo "nbgrader is ready. How to hand out, collect and grade: notebooks/homework/README.md"
+
+release: .venv/teach-ready
+	$(NBGRADER) generate_assignment "*" --no-db --force
 
 notebooks: .venv/test-ready
 	$(RUN) tests.execute notebooks/*.ipynb
@@ -34,6 +43,7 @@ clean-cache: .venv/lab-ready
 
 .venv/lab-ready: EXTRAS :=
 .venv/test-ready: EXTRAS := [test]
+.venv/teach-ready: EXTRAS := [teach]
 .venv/recipe-ready: EXTRAS := [recipe]
 .venv/%-ready: pyproject.toml
 	@set -e; for python in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10; do \

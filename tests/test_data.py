@@ -211,7 +211,7 @@ PACKAGE = ROOT / "lecture_utils"
 # the table of contents: the lecture's number, its title, its module, what it is about
 LECTURES = dict(re.findall(r"^(\d+)  \S.*?  +(\w+)  ", lecture_utils.__doc__, re.M))
 FOLDERS = ("methods", "exact")
-RANKS = {"store": 0, "images": 1, "models": 2, "layers": 3, "methods": 4, "exact": 4}
+RANKS = {"store": 0, "homework": 0, "images": 1, "models": 2, "layers": 3, "methods": 4, "exact": 4}
 RANKS |= dict.fromkeys(LECTURES.values(), 5) | {"plots": 6, "sliders": 7}
 
 

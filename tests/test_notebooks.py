@@ -12,6 +12,8 @@ from tests.execute import stable
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+HOMEWORK = sorted((ROOT / "notebooks" / "homework" / "source").glob("*/*.ipynb"))
+READMES = (".", "data", "notebooks/homework")
 LONGEST_CELL = 12  # lines, blank ones not counted
 LARGEST = 1.5 * 2**20  # bytes
 MACHINE = re.compile(r"(/root/|/home/|/tmp/|/Users/|/var/folders/|[A-Z]:\\+Users)[\w.\\/-]*")
@@ -65,8 +67,8 @@ def test_small_enough(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [*NOTEBOOKS, ROOT / "README.md", ROOT / "data" / "README.md"],
-    ids=lambda path: path.stem,
+    [*NOTEBOOKS, *HOMEWORK, *(ROOT / folder / "README.md" for folder in READMES)],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
