@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
@@ -223,7 +222,7 @@ def snapshots(variant: str | None = None) -> list[int]:
 def available() -> dict[str, list]:
     """What `load` takes: networks by name, epochs and variants of mini_alexnet."""
     return {
-        "networks": ["mini_alexnet", *torchvision.models.list_models(module=torchvision.models)],
+        "networks": ["mini_alexnet", *_zoo().list_models(module=_zoo())],
         "epochs": snapshots(),
         "variants": variants(),
     }
@@ -285,6 +284,13 @@ def training_log(variant: str | None = None) -> list[dict[str, float]]:
 # --- torchvision's networks, published ImageNet weights -----------------------------------------
 
 
+def _zoo():
+    """torchvision's networks, imported when they are asked for: that takes seconds."""
+    import torchvision.models
+
+    return torchvision.models
+
+
 def _weights_of(name: str) -> tuple[object, Path]:
     """The best published weights of a network, and where torch keeps the file."""
     known = available()["networks"]
@@ -293,7 +299,7 @@ def _weights_of(name: str) -> tuple[object, Path]:
         raise ModelError(
             f"no network {name!r}; close to it: {', '.join(close)}. `models.available()` lists all."
         )
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    weights = _zoo().get_model_weights(name).DEFAULT
     return weights, Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
 
 
@@ -307,7 +313,7 @@ def _load_imagenet(name: str) -> Network:
             'NETWORK = "mini_alexnet", which needs no download.'
         )
     try:
-        module = torchvision.models.get_model(name, weights=weights, progress=True)
+        module = _zoo().get_model(name, weights=weights, progress=True)
     except OSError as error:  # no space, no right to write, connection lost
         raise ModelError(f"fetching {name} into {file.parent} failed: {error}") from error
     except Exception as error:

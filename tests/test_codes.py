@@ -9,6 +9,7 @@ import pytest
 import sklearn.manifold
 import torch
 import torch.nn.functional as F
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -135,7 +136,7 @@ def test_a_relu_belongs_to_the_code_where_it_follows_directly(kind, pictures):
 )  # fmt: skip
 def test_codes_of_a_residual_network_are_what_hooks_give(layer, rectified):
     torch.manual_seed(0)
-    module = models.torchvision.models.resnet18().eval()
+    module = torchvision.models.resnet18().eval()
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.bias)  # so that the normalised maps are not symmetric
@@ -262,13 +263,13 @@ def test_unknown_layers_and_no_pictures(network, pictures):
 )
 def test_every_family_has_depths_to_compare(name, expected):
     with torch.device("meta"):
-        module = models.torchvision.models.get_model(name)
+        module = torchvision.models.get_model(name)
     assert codes.depths(models.wrap(module, None, [], name)) == expected
 
 
 def test_codes_of_another_architecture():
     torch.manual_seed(0)
-    module = models.torchvision.models.resnet18()
+    module = torchvision.models.resnet18()
     network = models.wrap(module, models.load().preprocess, [], "resnet18", 160)
     found = codes.of(network, images.gallery()[:3], "pool5")
     head = module.fc(torch.from_numpy(found))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+import torchvision
 from PIL import Image
 from sklearn.linear_model import Ridge
 from torch import nn
@@ -38,7 +39,7 @@ def random_pictures(count: int) -> list[Image.Image]:
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v2"])
 def test_first_layer_is_the_one_that_meets_the_picture(name):
-    module = models.torchvision.models.get_model(name, weights=None).eval()
+    module = torchvision.models.get_model(name, weights=None).eval()
     met = []
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):

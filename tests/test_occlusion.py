@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+import torchvision
 from captum.attr import Occlusion
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from lecture_utils.exact.polynomials import Spread
 from lecture_utils.exact.windows import covered
 from lecture_utils.methods import judging
 
-zoo = models.torchvision.models
+zoo = torchvision.models
 
 
 def network(module: nn.Module, *size: int) -> models.Network:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -284,7 +285,7 @@ def test_random_directions_stand_behind_the_units():
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "squeezenet1_1", "mobilenet_v2"])
 def test_networks_of_every_family(name):
     torch.manual_seed(0)
-    module = models.torchvision.models.get_model(name, weights=None)
+    module = torchvision.models.get_model(name, weights=None)
     network = models.wrap(module, to_tensor, range(1000), name, input_size=64)
     random = np.random.default_rng(0)
     pictures = [

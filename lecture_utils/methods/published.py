@@ -18,7 +18,6 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -41,9 +40,11 @@ def first_convolution(name: str) -> tuple[str, nn.Conv2d, bool]:
     Returns its name, the layer, and whether the network turns what its weights' `transforms` give
     into (pixel - 0.5) / 0.5 first, as the published GoogLeNet and Inception do.
     """
+    from torchvision.models import get_model  # here: importing it takes seconds
+
     with warnings.catch_warnings(), _WithoutNumbers():
         warnings.simplefilter("ignore")  # they are about initial weights
-        network = torchvision.models.get_model(name, weights=None)
+        network = get_model(name, weights=None)
     for path, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
             return path, layer, hasattr(network, "transform_input")

@@ -24,6 +24,7 @@ from functools import partial
 
 import numpy as np
 import torch
+import torchvision
 from captum.attr import Occlusion
 
 from lecture_utils import images, models, occlusion
@@ -49,7 +50,7 @@ def build(name: str) -> models.Network:
     if name == "mini_alexnet":
         return models.load()
     torch.manual_seed(0)
-    module = models.torchvision.models.get_model(name, weights=None)
+    module = torchvision.models.get_model(name, weights=None)
 
     def preprocess(image):
         pixels = np.array(image.resize((224, 224)))
