@@ -4,18 +4,28 @@
 RUN := .venv/bin/python -m
 MESSAGE := This course needs Python 3.10 or newer with its venv module (on Debian and Ubuntu: \
 apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/python3
-# JupyterLab shall not ask a student at the first start whether to fetch news
-SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+# JupyterLab shall not ask a student at the first start whether to fetch news. Slides need all cells
+# drawn (with windowing a show of a notebook that was not run hangs the browser), and do not fly.
+SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}, \
+"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}, \
+"sliveshow:plugin": {"default_transition": "none"}}
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
 # What nbgrader is told to do happens in the course directory
 NBGRADER := cd notebooks/homework && ../../$(RUN) nbgrader
 
-.PHONY: lab test teach release notebooks bench recipe-check clean clean-cache
+# Photos larger than 10 MB, the limit of a server by itself, reach the notebook too
+JUPYTERLAB := $(RUN) jupyterlab --ServerApp.root_dir=. \
+$(if $(filter 0,$(shell id -u)),--allow-root) \
+--ServerApp.tornado_settings='{"websocket_max_message_size": 100000000}'
+
+.PHONY: lab present test teach release notebooks bench recipe-check clean clean-cache
 
 lab: .venv/lab-ready
-	$(RUN) jupyterlab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
-	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+	$(JUPYTERLAB) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+
+present: .venv/present-ready
+	$(JUPYTERLAB) --LabApp.default_url=/lab/tree/notebooks
 
 test: .venv/test-ready
 	$(RUN) pytest
@@ -42,6 +52,7 @@ clean-cache: .venv/lab-ready
 	.venv/bin/python -c "from lecture_utils import store; store.clear()"
 
 .venv/lab-ready: EXTRAS :=
+.venv/present-ready: EXTRAS := [present]
 .venv/test-ready: EXTRAS := [test]
 .venv/teach-ready: EXTRAS := [teach]
 .venv/recipe-ready: EXTRAS := [recipe]

@@ -9,5 +9,5 @@
 
 They stand on models, images, layers and store, and are shown with plots and sliders.
 methods holds longer calculations that a lecture calls by name, exact the exact sweep of lecture 5.
-homework deals every student other data.
+homework deals every student other data, talk prepares a lecture before it is given.
 """

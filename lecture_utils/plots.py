@@ -220,17 +220,19 @@ def fed(values: np.ndarray, box: Sequence[int] | None, width: int = 200) -> np.n
 # --- lecture 2: activations ---------------------------------------------------------------------
 
 
-def feature_maps(maps, shared: bool = True, most: int = 512) -> np.ndarray:
+def feature_maps(maps, shared: bool = True, most: int = 512, aspect: float = 1) -> np.ndarray:
     """The maps [channels, height, width] of one layer as a mosaic; darkest is 0 and less.
 
     Brightest is the layer's highest value if `shared`, else each map's own. At most `most` maps are
-    shown, and of maps wider than 64 only every second (third, ...) row and column.
+    shown, and of maps wider than 64 only every second (third, ...) row and column. The mosaic is
+    about `aspect` times as wide as high.
     """
     maps = np.asarray(maps)[:most]
     step = math.ceil(maps.shape[-1] / 64)
     maps = maps[:, ::step, ::step]
     highest = maps.max() if shared else maps.max((1, 2), keepdims=True)
-    return mosaic(heat(maps / np.maximum(highest, 1e-12), 0, 1), gap=int(maps.shape[-1] > 1))
+    columns, gap = math.ceil(math.sqrt(aspect * len(maps))), int(maps.shape[-1] > 1)
+    return mosaic(heat(maps / np.maximum(highest, 1e-12), 0, 1), columns, gap)
 
 
 def profile(axes: plt.Axes, layers: Sequence[str], values: Sequence, **line) -> None:

@@ -1,4 +1,8 @@
-"""The notebooks as a student meets them: JupyterLab in a browser, all cells run, sliders moved."""
+"""The notebooks as a student and a room meet them: in a browser, as a page and as slides.
+
+With `SCREENSHOTS=folder` every cell and every slide is kept as a picture, and the slides of a
+lecture on one sheet.
+"""
 
 import io
 import json
@@ -17,6 +21,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from lecture_utils import plots
+from tests import slides
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PRESSES = 4  # key presses measured for each slider
@@ -25,6 +32,10 @@ SETTINGS = {
     "docmanager-extension/plugin": '{"autosave": false}',
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
+NO_FLIGHT = '{"default_transition": "none"}'  # as `make present` sets it
+SCREEN = {"width": 1280, "height": 720}  # pixels, a projector's
+SMALLEST_TEXT, SMALLEST_CODE = 24, 20  # pixels
+SMALLEST_PICTURE = 150  # pixels, its longer side
 
 # Resolves with the milliseconds from the key press to the last change of a picture or text that
 # it brought about, pictures decoded, or with null if nothing changed within three seconds.
@@ -56,8 +67,43 @@ MEASURE = """
   watcher.observe(explorer, changes)
   settle()
   start = performance.now()
-  handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}))
+  // it does not bubble: on a slide the same key would also turn over to the next one
+  handle.dispatchEvent(new KeyboardEvent('keydown', {key, cancelable: true}))
 })
+"""
+
+# What is wrong with the slide that is shown, as a list of sentences.
+FAULTS = """
+([text, code, picture]) => {
+  const slide = [...document.querySelectorAll('.reveal .slides section.present')].pop()
+  const faults = []
+  const seen = node => node.checkVisibility() && node.getBoundingClientRect().width > 0
+  const {scrollHeight, clientHeight, scrollWidth, clientWidth} = slide
+  if (scrollHeight > clientHeight + 1 || scrollWidth > clientWidth + 1)
+    faults.push(`${scrollWidth}x${scrollHeight} pixels on ${clientWidth}x${clientHeight}`)
+  const pictures = [...slide.querySelectorAll('img')].filter(seen)
+  for (const {left, right, top, bottom} of pictures.map(p => p.getBoundingClientRect())) {
+    if (Math.max(right - left, bottom - top) < picture)
+      faults.push(`a picture of ${Math.round(right - left)}x${Math.round(bottom - top)}`)
+    if (left < 0 || top < 0 || right > innerWidth + 1 || bottom > innerHeight + 1)
+      faults.push('a picture that is cut')
+  }
+  const walker = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT)
+  let words = 0
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement, said = walker.currentNode.data.trim()
+    if (!said || !seen(node) || node.closest('style, aside, select')) continue
+    words += 1
+    const size = parseFloat(getComputedStyle(node).fontSize)
+    const least = node.closest('pre, code, .cm-editor') ? code : text
+    if (size < least - 0.01) faults.push(`${size} pixels: ${said.slice(0, 40)}`)
+    const box = node.getBoundingClientRect()
+    if (box.bottom > innerHeight + 1 || box.right > innerWidth + 1)
+      faults.push(`cut: ${said.slice(0, 40)}`)
+  }
+  if (!words) faults.push('no text')
+  return faults
+}
 """
 
 
@@ -65,8 +111,9 @@ MEASURE = """
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory):
     """One server for all notebooks; gives its address."""
     home = tmp_path_factory.mktemp("jupyter")
-    for name, text in SETTINGS.items():
-        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+    settings = {f"@jupyterlab/{name}": text for name, text in SETTINGS.items()}
+    for name, text in (settings | {"sliveshow/plugin": NO_FLIGHT}).items():
+        file = home / "settings" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     with socket.socket() as probe:
@@ -136,6 +183,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
         explorers.last.wait_for()
     for number in range(explorers.count()):
         _move(explorers.nth(number), f"{path.stem}, explorer {number + 1}", report)
+    _talk(page, path, report)
     if "Photos()" in path.read_text(encoding="utf-8"):
         _upload(page, explorers)
     if folder := os.environ.get("SCREENSHOTS"):
@@ -198,6 +246,42 @@ def _move(explorer, name: str, report: list[str]) -> None:
             report.append(f"{name}, {label}: median {statistics.median(times):.0f} ms")
     assert moved or not sliders, f"{name}: no slider changes anything"
     assert not explorer.locator("b:text-matches('Error:')").count(), f"{name} shows an error"
+
+
+def _talk(page, path: Path, report: list[str]) -> None:
+    """Every slide of the lecture: it fits, can be read, says what it should, and moves."""
+    page.set_viewport_size(SCREEN)
+    page.get_by_role("menuitem", name="Sliveshow").click()
+    page.get_by_text("Start from first cell (full screen)").click()
+    page.locator(".reveal.ready").wait_for()
+    shown = page.locator(".reveal .slides section section.present")
+    expected = slides.read(path)
+    faults, pictures = [], []
+    for number, slide in enumerate(expected, 1):
+        name = f"{path.stem}, slide {number}"
+        page.wait_for_timeout(200)  # until the pictures have their place
+        assert shown.locator(":is(h1, h2, h3)").inner_text().split() == slide.heading.split()
+        limits = [SMALLEST_TEXT, SMALLEST_CODE, SMALLEST_PICTURE]
+        faults += [f"{name}: {fault}" for fault in page.evaluate(FAULTS, limits)]
+        for explorer in shown.locator(".explorer").all():
+            _move(explorer, name, report)
+        pictures.append(Image.open(io.BytesIO(page.screenshot())))
+        page.keyboard.press("n")
+    if folder := os.environ.get("SCREENSHOTS"):
+        _sheet(pictures, Path(folder) / path.stem)
+    page.evaluate("jupyterapp.commands.execute('slideshow:exit')")
+    page.locator(".reveal").wait_for(state="detached")
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    assert faults == []
+
+
+def _sheet(pictures: list[Image.Image], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures, 1):
+        picture.save(folder / f"slide_{number:02d}.png")
+    small = [picture.resize((640, 360)) for picture in pictures]
+    sheet = Image.fromarray(plots.beside(small, width=4 * 640 + 3 * 16))
+    sheet.save(folder / "slides.png")
 
 
 def _screenshots(page, folder: Path) -> None:

@@ -52,7 +52,7 @@ def test_no_path_of_a_machine(notebook) -> None:
 
 
 def test_presentable(notebook) -> None:
-    kinds = {"slide", "subslide", "fragment", "skip", "notes", "-"}
+    kinds = {"slide", "-", "notes", "skip"}
     assert all(cell.metadata.slideshow.slide_type in kinds for cell in notebook.cells)
     for cell in code(notebook):
         assert len([line for line in cell.source.splitlines() if line.strip()]) <= LONGEST_CELL

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest.mock import Mock, patch
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,21 @@ def deal(student: str) -> list[images.Picture]:
     random = homework.generator(student, "occlusion pictures")
     names = random.choice(images.CLASSES, 3, False)
     return [images.gallery(str(name))[int(random.integers(100))] for name in names]
+
+
+def show_maps(
+    picture: images.Picture, total: np.ndarray, probability: np.ndarray, best: np.ndarray
+) -> None:
+    """A picture beside its maps (b), (d) and (e), each [rows, columns]."""
+    _, axes = plt.subplots(1, 4, figsize=(13, 3.4))
+    axes[0].imshow(picture.image)
+    axes[1].imshow(total)
+    axes[2].imshow(probability)
+    axes[3].imshow(best, cmap="tab20")
+    for axis, title in zip(axes, (picture.label, "(b) total", "(d) probability", "(e) class")):
+        axis.set_title(title)
+        axis.axis("off")
+    plt.show()
 
 
 # --- small networks and pictures ----------------------------------------------------------------
