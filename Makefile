@@ -27,8 +27,9 @@ lab: .venv/lab-ready
 present: .venv/present-ready
 	$(JUPYTERLAB) --LabApp.default_url=/lab/tree/notebooks
 
+# Two processes of one thread each; what they compute they share in one cache
 test: .venv/test-ready
-	$(RUN) pytest
+	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 teach: .venv/teach-ready
 	@echo "nbgrader is ready. How to hand out, collect and grade: notebooks/homework/README.md"

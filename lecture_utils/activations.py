@@ -64,7 +64,7 @@ def _units(field: ReceptiveField, pixels: np.ndarray, axis: int, count: int):
     return nearest, (nearest == units) | everywhere
 
 
-def fed_by(below: ReceptiveField, shape: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
+def feeding_box(below: ReceptiveField, shape: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
     """Pixels (top, left, bottom, right) of the units below that may feed a unit which sees `box`.
 
     `box` is the unit's whole field, `field.box(row, column)`. Those units of the layer `below`, a

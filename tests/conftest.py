@@ -6,12 +6,16 @@ move their sliders compute nothing anew.
 
 import os
 import shutil
+import statistics
 import tempfile
 
 import pytest
 
 TEMPORARY = tempfile.mkdtemp(prefix="lecture_utils_")
 os.environ.setdefault("LECTURE_UTILS_CACHE", TEMPORARY)
+
+# Files whose tests share nothing but the notebook or assignment that is their first parameter
+DIVIDED = {"tests/test_browser.py", "tests/test_homework.py"}
 
 report_lines = pytest.StashKey[list]()
 
@@ -20,9 +24,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[report_lines] = []
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """What stays together in one process of a parallel run: a file, or what it is divided into."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            parameters = nodeid.partition("[")[2].rstrip("]")
+            return f"{file} {parameters.split('-')[0]}" if file in DIVIDED else file
+
+    return Scheduling(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of a parallel run sends its measurements to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["report"] = session.config.stash[report_lines]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    node.config.stash[report_lines] += getattr(node, "workeroutput", {}).get("report", [])
+
+
 @pytest.fixture(scope="session")
-def report(pytestconfig: pytest.Config) -> list[str]:
-    """Lines that are printed at the end of the run: measurements nobody should have to dig for."""
+def report(pytestconfig: pytest.Config) -> list[tuple[str, float]]:
+    """What is printed at the end of the run: sliders, and how many milliseconds they took."""
     return pytestconfig.stash[report_lines]
 
 
@@ -36,8 +65,11 @@ def unix() -> None:
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     if config.stash[report_lines]:
         terminalreporter.section("measured in the browser: key press to changed picture")
-        for line in config.stash[report_lines]:
-            terminalreporter.write_line(line)
+        times = config.stash[report_lines]
+        for what, milliseconds in times:
+            terminalreporter.write_line(f"{what}: {milliseconds:.0f} ms")
+        median = statistics.median(milliseconds for _, milliseconds in times)
+        terminalreporter.write_line(f"median of these {len(times)}: {median:.0f} ms")
 
 
 def pytest_unconfigure() -> None:

@@ -113,7 +113,7 @@ def test_what_feeds_a_unit_lies_where_its_gradient_is() -> None:
     below = torch.rand(1, 4, 15, 15, requires_grad=True)
     second(below)[0, :, 5, 7].sum().backward()
     units = np.argwhere(below.grad.abs().sum((0, 1)).numpy())
-    box = activations.fed_by(fields[0], (15, 15), fields[1].box(5, 7))
+    box = activations.feeding_box(fields[0], (15, 15), fields[1].box(5, 7))
     top, left, bottom, right = box
     middles = 0 + 3 / 2 + units * 2  # start, size and stride of the first layer
     assert (top, left) == tuple((middles.min(0) - 1).astype(int))

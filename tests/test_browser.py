@@ -1,7 +1,8 @@
 """The notebooks as a student and a room meet them: in a browser, as a page and as slides.
 
-With `SCREENSHOTS=folder` every cell and every slide is kept as a picture, and the slides of a
-lecture on one sheet.
+Every slider is moved there by a key, and every control over its whole range in the kernel. With
+`SCREENSHOTS=folder` every cell and every slide is kept as a picture, and the slides of a lecture on
+one sheet.
 """
 
 import io
@@ -24,9 +25,10 @@ from playwright.sync_api import sync_playwright
 from lecture_utils import plots
 from tests import slides
 
-ROOT = Path(__file__).parent.parent
+HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PRESSES = 4  # key presses measured for each slider
+NO_HOME = "/dev/null/home"  # not even root can make it
+PRESSES = int(os.environ.get("PRESSES", 1))  # key presses to and fro measured for each slider
 SETTINGS = {
     # a test must not save into the repository
     "docmanager-extension/plugin": '{"autosave": false}',
@@ -69,6 +71,16 @@ MEASURE = """
   start = performance.now()
   // it does not bubble: on a slide the same key would also turn over to the next one
   handle.dispatchEvent(new KeyboardEvent('keydown', {key, cancelable: true}))
+})
+"""
+
+# What code prints in the kernel of the notebook, or the error that it ends with
+IN_KERNEL = """
+code => new Promise(resolve => {
+  let said = ''
+  const run = jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})
+  run.onIOPub = ({content}) => { said += content.text ?? content.traceback?.join('\\n') ?? '' }
+  run.done.then(() => resolve(said))
 })
 """
 
@@ -127,8 +139,12 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory):
         f"--LabApp.user_settings_dir={home}/settings",
     ]
     command += [f"--LabApp.workspaces_dir={home}/workspaces"]
+    places = {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    environment = os.environ | places | {"HOME": NO_HOME, "IPYTHONDIR": f"{NO_HOME}/ipython"}
     with open(home / "log", "w", encoding="utf-8") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):
@@ -161,7 +177,7 @@ def browser():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: list[str]) -> None:
+def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: list) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(240_000)
     errors = []
@@ -176,6 +192,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
         "jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
     )
     _looked_at_only(page, path)
+    assert page.evaluate(IN_KERNEL, (HERE / "offline.py").read_text(encoding="utf-8")) == ""
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
     assert page.locator('.jp-OutputArea-output[data-mime-type*="error"]').count() == 0
     explorers = page.locator(".explorer")
@@ -186,6 +203,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
     _talk(page, path, report)
     if "Photos()" in path.read_text(encoding="utf-8"):
         _upload(page, explorers)
+    _sweep(page, explorers.count())
     if folder := os.environ.get("SCREENSHOTS"):
         _screenshots(page, Path(folder) / path.stem)
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
@@ -227,7 +245,17 @@ def _upload(page, explorers) -> None:
     assert not explorers.locator("b:text-matches('Error:')").count()
 
 
-def _move(explorer, name: str, report: list[str]) -> None:
+def _sweep(page, count: int) -> None:
+    """Move every control over its whole range, in a kernel without network and home."""
+    said = page.evaluate(IN_KERNEL, (HERE / "sweep.py").read_text(encoding="utf-8"))
+    assert "SWEPT" in said and "Traceback" not in said, said
+    results = json.loads(said.partition("SWEPT")[2])
+    assert [result["errors"] for result in results if result["errors"]] == []
+    assert [result for result in results if result["dead"]] == [], "controls that change nothing"
+    assert len(results) >= count
+
+
+def _move(explorer, name: str, report: list) -> None:
     explorer.scroll_into_view_if_needed()
     assert explorer.locator("img.widget-image, .widget-html").count()
     moved = []
@@ -238,17 +266,17 @@ def _move(explorer, name: str, report: list[str]) -> None:
         )
         assert label, f"{name}: a slider without a label"
         slider.focus()
-        keys = ["ArrowRight", "ArrowLeft"] * (PRESSES // 2)
+        keys = ["ArrowRight", "ArrowLeft"] * PRESSES
         times = [slider.evaluate(f"(handle, key) => ({MEASURE})([handle, key])", k) for k in keys]
         times = [value for value in times if value is not None]
         if times:  # a slider may have no effect where another one stands, a share at 0 for instance
             moved.append(label)
-            report.append(f"{name}, {label}: median {statistics.median(times):.0f} ms")
+            report.append((f"{name}, {label}", statistics.median(times)))
     assert moved or not sliders, f"{name}: no slider changes anything"
     assert not explorer.locator("b:text-matches('Error:')").count(), f"{name} shows an error"
 
 
-def _talk(page, path: Path, report: list[str]) -> None:
+def _talk(page, path: Path, report: list) -> None:
     """Every slide of the lecture: it fits, can be read, says what it should, and moves."""
     page.set_viewport_size(SCREEN)
     page.get_by_role("menuitem", name="Sliveshow").click()
@@ -256,7 +284,7 @@ def _talk(page, path: Path, report: list[str]) -> None:
     page.locator(".reveal.ready").wait_for()
     shown = page.locator(".reveal .slides section section.present")
     expected = slides.read(path)
-    faults, pictures = [], []
+    faults, pictures, folder = [], [], os.environ.get("SCREENSHOTS")
     for number, slide in enumerate(expected, 1):
         name = f"{path.stem}, slide {number}"
         page.wait_for_timeout(200)  # until the pictures have their place
@@ -265,9 +293,10 @@ def _talk(page, path: Path, report: list[str]) -> None:
         faults += [f"{name}: {fault}" for fault in page.evaluate(FAULTS, limits)]
         for explorer in shown.locator(".explorer").all():
             _move(explorer, name, report)
-        pictures.append(Image.open(io.BytesIO(page.screenshot())))
+        if folder:
+            pictures.append(Image.open(io.BytesIO(page.screenshot())))
         page.keyboard.press("n")
-    if folder := os.environ.get("SCREENSHOTS"):
+    if folder:
         _sheet(pictures, Path(folder) / path.stem)
     page.evaluate("jupyterapp.commands.execute('slideshow:exit')")
     page.locator(".reveal").wait_for(state="detached")

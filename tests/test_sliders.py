@@ -1,10 +1,8 @@
-"""Every slider of every notebook over its whole range, and `sliders.explore` itself."""
+"""`sliders.explore` itself, and that what is run in every notebook finds what it looks for."""
 
 import datetime
 import gc
 import io
-import json
-import os
 import runpy
 import subprocess
 import sys
@@ -13,8 +11,6 @@ from pathlib import Path
 
 import ipywidgets
 import matplotlib.pyplot as plt
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,54 +18,6 @@ from PIL import Image
 from lecture_utils import images, plots, sliders
 
 HERE = Path(__file__).parent
-NOTEBOOKS = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
-
-# a kernel that reaches nothing but this computer, with a home nobody can write to
-OFFLINE = """
-import socket
-
-HERE = ("127.0.0.1", "::1", "localhost")
-_connect, _look_up = socket.socket.connect, socket.getaddrinfo
-
-def connect(self, address):
-    if isinstance(address, tuple) and address[0] not in HERE:
-        raise OSError(f"this test runs without network, {address} was asked for")
-    return _connect(self, address)
-
-def look_up(host, *rest, **options):
-    if host not in HERE:
-        raise OSError(f"this test runs without network, {host} was asked for")
-    return _look_up(host, *rest, **options)
-
-socket.socket.connect, socket.getaddrinfo = connect, look_up
-"""
-NO_HOME = "/dev/null/home"  # not even root can make it
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_slider_of_every_notebook(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(
-        nbformat.v4.new_code_cell((HERE / "sweep.py").read_text(encoding="utf-8"))
-    )
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(OFFLINE))
-    client = nbclient.NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}
-    )
-    client.execute(env=os.environ | {"HOME": NO_HOME, "IPYTHONDIR": f"{NO_HOME}/ipython"})
-
-    texts = [
-        output.text
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream"
-    ]
-    assert not [text for text in texts if "Traceback" in text]
-    results = json.loads(next(text for text in texts if text.startswith("SWEPT"))[5:])
-    assert [result["errors"] for result in results if result["errors"]] == []
-    assert [result for result in results if result["dead"]] == [], "controls that change nothing"
-    if any("explore(" in cell.source for cell in notebook.cells[:-1]):
-        assert results, "the notebook makes explorers, but none was found"
 
 
 def test_the_sweep_itself_finds_errors_and_dead_controls() -> None:
@@ -97,7 +45,8 @@ def test_the_sweep_shows_a_photo_everywhere() -> None:
 
 
 def test_the_sweep_has_no_network() -> None:
-    code = OFFLINE + "import urllib.request; urllib.request.urlopen('http://example.org')"
+    code = (HERE / "offline.py").read_text(encoding="utf-8")
+    code += "import urllib.request; urllib.request.urlopen('http://example.org')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode and "without network" in run.stderr
 
