@@ -204,6 +204,7 @@ def test_notebook_in_jupyterlab(path: Path, browser, jupyterlab: str, report: li
     if "Photos()" in path.read_text(encoding="utf-8"):
         _upload(page, explorers)
     _sweep(page, explorers.count())
+    assert not page.locator(".jp-OutputArea-output", has_text="Traceback").count()
     if folder := os.environ.get("SCREENSHOTS"):
         _screenshots(page, Path(folder) / path.stem)
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")

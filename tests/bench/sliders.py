@@ -9,5 +9,5 @@ import sys
 import pytest
 
 if __name__ == "__main__":
-    os.environ["PRESSES"] = "4"
+    os.environ.setdefault("PRESSES", "3")
     sys.exit(pytest.main(["-q", "tests/test_browser.py"]))
