@@ -277,12 +277,19 @@ def dots(points: np.ndarray, labels: Sequence, size: int = 900) -> np.ndarray:
         colour = COLOURS[kind % len(COLOURS)]
         box = (x - radius, y - radius, x + radius, y + radius)
         pen.ellipse(box, None if kind // len(COLOURS) % 2 else colour, colour, 2)
-    font = ImageFont.load_default(28)
+    font, written = ImageFont.load_default(28), []
     for kind, name in enumerate(names):
         across, down = places[number == kind].T
         width = font.getlength(str(name)) / 2 + 4  # above its class, and not beyond the edge
         x, y = np.median(across).clip(width, size - width), max(np.percentile(down, 15) - 14, 32)
-        pen.text((x, y), str(name), "black", font, "ms", stroke_width=4, stroke_fill="white")
+        written.append((y, x, width, str(name)))
+    written.sort()
+    for row, (y, x, width, name) in enumerate(written):
+        for y_above, x_above, width_above, _ in sorted(written[:row]):
+            if abs(x - x_above) < width + width_above and abs(y - y_above) < 27:
+                y = y_above + 27  # below the name that is there already
+        written[row] = (y, x, width, name)
+        pen.text((x, y), name, "black", font, "ms", stroke_width=4, stroke_fill="white")
     return np.asarray(sheet)
 
 

@@ -192,6 +192,15 @@ def test_lines_on_a_map_lead_from_one_point_to_others() -> None:
     assert (drawn[176, 24] == 255).all()  # the one is a white disc
 
 
+def test_names_on_a_map_do_not_cover_each_other() -> None:
+    names = [f"class{letter}" for letter in "abcdef"]
+    points = np.concatenate([np.full((6, 2), 5.0), [(0, 0), (10, 10)]])
+    sheet = plots.dots(points, [*names, "", ""], 400)
+    dark = (sheet[:, 140:260].min(-1) < 60).any(1)  # rows of pixels with letters
+    starts = np.flatnonzero(np.diff(dark.astype(int)) == 1)
+    assert len(starts) >= len(names) and (np.diff(starts) >= 20).all()
+
+
 def test_a_bar_below_a_map_goes_from_low_to_high() -> None:
     drawn = plots.with_bar(np.zeros((8, 8)), plots.SIGNED, -1.5, 1.5, "response", width=240)
     assert drawn.shape == (280, 240, 3) and (drawn[:240] == 0).all()
