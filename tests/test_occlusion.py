@@ -700,7 +700,7 @@ def test_rates_have_wilsons_interval():
     z, n = 1.959964, 10
     middle, half = (8 + z * z / 2) / (n + z * z), z / (n + z * z) * np.sqrt(n * 0.16 + z * z / 4)
     assert (rate, low, high) == pytest.approx((0.8, middle - half, middle + half), abs=1e-6)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="at least one case"):
         judging.rate(np.zeros(0, bool))
 
 

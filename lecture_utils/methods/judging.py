@@ -50,6 +50,8 @@ def rate(found: np.ndarray) -> tuple[float, float, float]:
 
     Raises ValueError without any case.
     """
+    if not len(found):
+        raise ValueError("a rate needs at least one case")
     test = binomtest(int(np.sum(found)), len(found))
     return test.statistic, *test.proportion_ci(method="wilson")
 
