@@ -84,6 +84,13 @@ code => new Promise(resolve => {
 })
 """
 
+# Resolves when the slide's pictures are decoded and have their place.
+DRAWN = """
+() => Promise.all([...document.querySelectorAll('.reveal section.present img')].map(
+  picture => picture.decode().catch(() => {})
+)).then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))))
+"""
+
 # What is wrong with the slide that is shown, as a list of sentences.
 FAULTS = """
 ([text, code, picture]) => {
@@ -288,7 +295,7 @@ def _talk(page, path: Path, report: list) -> None:
     faults, pictures, folder = [], [], os.environ.get("SCREENSHOTS")
     for number, slide in enumerate(expected, 1):
         name = f"{path.stem}, slide {number}"
-        page.wait_for_timeout(200)  # until the pictures have their place
+        page.evaluate(DRAWN)
         assert shown.locator(":is(h1, h2, h3)").inner_text().split() == slide.heading.split()
         limits = [SMALLEST_TEXT, SMALLEST_CODE, SMALLEST_PICTURE]
         faults += [f"{name}: {fault}" for fault in page.evaluate(FAULTS, limits)]
