@@ -107,6 +107,14 @@ FAULTS = """
     if (left < 0 || top < 0 || right > innerWidth + 1 || bottom > innerHeight + 1)
       faults.push('a picture that is cut')
   }
+  for (const printed of [...slide.querySelectorAll('.jp-OutputArea-output pre')].filter(seen)) {
+    const lines = printed.textContent.trimEnd().split('\\n').length
+    const range = document.createRange()
+    range.selectNodeContents(printed)
+    const height = parseFloat(getComputedStyle(printed).lineHeight)
+    if (range.getBoundingClientRect().height > (lines + 0.5) * height)
+      faults.push(`a line too long: ${printed.textContent.slice(0, 40)}`)
+  }
   const walker = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT)
   let words = 0
   while (walker.nextNode()) {
