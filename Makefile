@@ -2,6 +2,8 @@
 # than pyproject.toml. Another Python: `make lab PYTHON=/path/to/python3`.
 
 RUN := .venv/bin/python -m
+# Compiled once and kept, whatever the caller has set: else every kernel compiles PyTorch anew
+unexport PYTHONDONTWRITEBYTECODE
 MESSAGE := This course needs Python 3.10 or newer with its venv module (on Debian and Ubuntu: \
 apt install python3-venv). Install one, or name it: make lab PYTHON=/path/to/python3
 # JupyterLab shall not ask a student at the first start whether to fetch news. Slides need all cells
@@ -40,7 +42,9 @@ release: .venv/teach-ready
 notebooks: .venv/test-ready
 	$(RUN) tests.execute notebooks/*.ipynb
 
+# First what takes too long for `make test`: the lectures in a browser, nbgrader, resumed training
 bench: .venv/test-ready
+	PRESSES=3 $(RUN) pytest -m slow
 	for script in tests/bench/*.py; do $(RUN) "tests.bench.$$(basename "$$script" .py)" || exit 1; done
 
 recipe-check: .venv/recipe-ready
@@ -64,7 +68,8 @@ clean-cache: .venv/lab-ready
 	done; \
 	if [ -z "$$found" ]; then echo "$(MESSAGE)" >&2; exit 1; fi; \
 	if ! .venv/bin/python -c "$(SUITABLE)" 2>/dev/null; then "$$found" -m venv --clear .venv; fi
-# --no-compile: a minute less; what is imported is compiled then
+# A new pip, and --no-compile (what is imported is compiled then): a minute less each
+	$(RUN) pip install --quiet --disable-pip-version-check --upgrade pip
 	$(RUN) pip install --quiet --no-compile --disable-pip-version-check -e ".$(EXTRAS)"
 	@.venv/bin/python -c "from lecture_utils import check; print(check.python())"
 	@mkdir -p .venv/share/jupyter/lab/settings

@@ -1,21 +1,27 @@
 """One cache for the whole run, in a temporary folder unless the caller names one.
 
-The notebooks are run first, as a student runs them, and fill it; the tests that run them again to
-move their sliders compute nothing anew.
+The notebooks are run first, as a student runs them, and fill it; the tests that run them again
+compute nothing anew.
 """
 
 import os
 import shutil
 import statistics
 import tempfile
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell
+from nbval.plugin import IPyNbCell
 
 TEMPORARY = tempfile.mkdtemp(prefix="lecture_utils_")
 os.environ.setdefault("LECTURE_UTILS_CACHE", TEMPORARY)
 
 # Files whose tests share nothing but the notebook or assignment that is their first parameter
 DIVIDED = {"tests/test_browser.py", "tests/test_homework.py"}
+
+HERE = Path(__file__).parent
 
 report_lines = pytest.StashKey[list]()
 
@@ -36,6 +42,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
             return f"{file} {parameters.split('-')[0]}" if file in DIVIDED else file
 
     return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """nbval runs the lectures without network, and after the last cell moves all controls."""
+    cells = [item for item in items if isinstance(item, IPyNbCell)]
+    for lecture in {cell.parent: None for cell in cells if cell.path.parent.name == "notebooks"}:
+        own = [cell for cell in cells if cell.parent is lecture]
+        items.insert(items.index(own[0]), _script(lecture, "offline"))
+        items.insert(items.index(own[-1]) + 1, _script(lecture, "sweep"))
+
+
+def _script(lecture: pytest.File, name: str) -> IPyNbCell:
+    cell = new_code_cell((HERE / f"{name}.py").read_text(encoding="utf-8"))
+    options = defaultdict(bool)  # as nbval has them for a cell without remarks
+    return IPyNbCell.from_parent(lecture, name=name, cell_num=-1, cell=cell, options=options)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

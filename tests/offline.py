@@ -1,4 +1,4 @@
-"""Runs in a notebook's kernel before its first cell: nothing but this computer is reached."""
+"""Runs in a lecture's kernel before its first cell: nothing but this computer is reached."""
 
 import socket
 

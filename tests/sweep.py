@@ -1,8 +1,7 @@
-"""Runs in a notebook's kernel after its last cell: moves every control of every explorer."""
+"""Runs in a lecture's kernel after its last cell: moves every control of every explorer."""
 
 import datetime
 import io
-import json
 from itertools import chain
 
 from PIL import Image
@@ -91,8 +90,17 @@ def _end(widget):
     return options[-1] if options else getattr(widget, "max", None)
 
 
-results = [sweep(explorer) for explorer in sliders.explorers.values()]
-for thing in list(globals().values()):
-    if isinstance(thing, sliders.Photos):
-        results.append(with_photo(thing, list(sliders.explorers.values())))
-print("SWEPT", json.dumps(results))
+def sweep_all(things: list) -> None:
+    """Every explorer there is, and every photo button among `things`; raises what is wrong."""
+    results = [sweep(explorer) for explorer in sliders.explorers.values()]
+    for photos in (thing for thing in things if isinstance(thing, sliders.Photos)):
+        results.append(with_photo(photos, list(sliders.explorers.values())))
+    assert results, "there is nothing to move"
+    errors = [result["errors"] for result in results if result["errors"]]
+    assert not errors, errors
+    dead = [result for result in results if result["dead"]]
+    assert not dead, f"controls that change nothing: {dead}"
+
+
+if __name__ == "__main__":  # as in a kernel
+    sweep_all(list(globals().values()))

@@ -78,10 +78,10 @@ def marks(folder: Path, student: str, name: str) -> dict[str, float]:
         return {g.name: g.auto_score for g in grades if g.name.startswith("test_")}
 
 
-def test_solutions_get_all_points_from_nbgrader(tmp_path, monkeypatch) -> None:
-    """For one assignment; that no cell of any source fails is seen where they are all run."""
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_solutions_get_all_points_from_nbgrader(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    name = NAMES[0]
     shutil.copytree(COURSE / "source" / name, course(tmp_path) / "source" / name)
     nbgrader(tmp_path, "generate_assignment", name)
     source = read("source", name)
@@ -155,7 +155,6 @@ UNSTOPPABLE = """def double(number):
 # who: what is done to a perfect submission, the points that are left, what the feedback says
 SUBMISSIONS = {
     "perfect": (lambda notebook: None, ALL, ""),
-    "endless_loop": (write("double", ENDLESS), NO_DOUBLE, "No reply from kernel before timeout"),
     "python_ended": (
         write("double", "def double(number):\n    import os\n    os._exit(1)"),
         dict.fromkeys(ALL, 0),
@@ -197,12 +196,13 @@ SUBMISSIONS = {
         "careful",
     ),
 }
-STUBBORN = {  # graded apart, with limits that are over at once
+STUBBORN = {  # graded apart, with limits that are soon over
+    "endless_loop": (write("double", ENDLESS), NO_DOUBLE, "No reply from kernel before timeout"),
     "loop_that_cannot_be_stopped": (
         write("double", UNSTOPPABLE),
         dict.fromkeys(ALL, 0),
         "could not be stopped, in this cell",
-    )
+    ),
 }
 
 
@@ -217,7 +217,7 @@ def graded(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         nbgrader(folder, "generate_assignment", "small")
-        for submissions, timeout, rest in ((SUBMISSIONS, 20, 60), (STUBBORN, 3, 3)):
+        for submissions, timeout, rest in ((SUBMISSIONS, 60, 60), (STUBBORN, 5, 3)):
             for student, (change, _, _) in submissions.items():
                 notebook = copy.deepcopy(small_assignment())
                 write("student", f'STUDENT = "{student}"')(notebook)
@@ -230,6 +230,7 @@ def graded(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", [*SUBMISSIONS, *STUBBORN])
 def test_whatever_is_handed_in_is_graded_and_the_feedback_says_what_happened(
     graded, student: str

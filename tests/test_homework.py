@@ -62,11 +62,12 @@ def inside(name: str):
 
 @functools.cache
 def solved(name: str) -> dict:
-    """All names that a source notebook defines, run from top to bottom with its solutions."""
+    """All names that a source notebook defines with its solutions; nbval runs their tests."""
     space = {"__name__": "__main__"}
     with inside(name):
         for what, text in code(read("source", name)):
-            exec(compile(text, f"{name}, {what}", "exec"), space)
+            if not what.startswith("test_"):
+                exec(compile(text, f"{name}, {what}", "exec"), space)
     return space
 
 

@@ -64,6 +64,7 @@ def test_folding_changes_no_output(name):
     assert (found - expected).abs().max() < 0.01 * expected.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [2, 3])  # before the smallest filters are taken, and after
 def test_stopped_run_ends_like_an_uninterrupted_one(pictures, tmp_path, monkeypatch, stopped):
     train.train(SHORT, pictures, tmp_path / "through")
