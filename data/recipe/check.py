@@ -3,9 +3,12 @@
 Renders a sample of the gallery anew and compares pictures and masks. On the kind of processor
 that made them, the files come out byte for byte. On another one a few rays may take the other side
 of an edge; that changes single grey levels by one before the picture is compressed, and by a few
-within blocks of 8 x 8 pixels after it, where JPEG rounds the other way. So nearly all values must
-agree within 2 grey levels, and all within 12; masks within 2. Then mini_alexnet is trained for some
-seconds, on pictures of the gallery, and the losses compared with those of the committed recipe.
+within blocks of 8 x 8 pixels after it, where JPEG rounds the other way; in a mask, a pixel by one
+ray of eight. Measured on one such processor, 70 pictures: at most 4.2 % of the values were off by
+more than 2 grey levels, none by more than 13, and one pixel of a mask. Other versions of Mitsuba,
+which draw other random numbers, gave 8 to 37 % and 12 to 68. The limits lie between. Then
+mini_alexnet is trained for some seconds, on pictures of the gallery, and the losses compared with
+those of the committed recipe.
 Exits with 1 if something differs, and with 0 and a line that says why where the renderer's packages
 are missing.
 """
@@ -32,8 +35,9 @@ from .render import GALLERY, jpeg, paths
 from .tracer import Tracer, missing
 
 ALLOWED = 2  # grey levels
-FARTHER = 0.005  # the share of a picture's values that may be farther off than that
-FARTHEST = 12  # but none farther than this
+FARTHER = 0.06  # the share of a picture's values that may be farther off than that
+FARTHEST = 16  # but none farther than this
+MASK_FARTHER = 2  # pixels of a mask that may be farther off
 LOSSES = (2.888, 2.790)  # of the short training: whole, and with the smallest filters fixed
 LOSS_TOLERANCE = 0.002  # processors add up in different orders
 
@@ -48,12 +52,12 @@ class Difference(NamedTuple):
 
     largest: int
     farther: float  # the share of its values that are off by more than ALLOWED
-    mask: int  # the largest difference of the masks
+    mask: int  # how many pixels of the mask are off by more than ALLOWED
     same_file: bool  # the picture's file, byte for byte
 
     @property
     def allowed(self) -> bool:
-        return self.largest <= FARTHEST and self.farther <= FARTHER and self.mask <= ALLOWED
+        return self.largest <= FARTHEST and self.farther <= FARTHER and self.mask <= MASK_FARTHER
 
 
 def compare(tracer: Tracer, folder: Path, name: str, index: int) -> Difference:
@@ -66,7 +70,7 @@ def compare(tracer: Tracer, folder: Path, name: str, index: int) -> Difference:
     return Difference(
         int(off.max()),
         float((off > ALLOWED).mean()),
-        int(mask_off.max()),
+        int((mask_off > ALLOWED).sum()),
         file == picture_path.read_bytes(),
     )
 
@@ -121,7 +125,7 @@ def main() -> None:
 
     tracer = Tracer()
     wrong = same = 0
-    print("largest differences in grey levels, and how many values are off by more than 2")
+    print("largest difference in grey levels; values, and pixels of the mask, off by more than 2")
     print("class       index  picture  more than 2  mask  seconds")
     for name, index in sample:
         start = time.perf_counter()
